@@ -1,0 +1,1 @@
+"""Public listener of Sandgate: proxy, control API and everything they need."""

@@ -1,0 +1,1 @@
+"""Embedded subset of the Supabase Auth wire contract."""

@@ -1,0 +1,1 @@
+"""How much may be called: one all-or-nothing decision over all windows."""

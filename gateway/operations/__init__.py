@@ -1,0 +1,1 @@
+"""Use cases: (services, subject, input) to value."""

@@ -1,0 +1,1 @@
+"""The call path from the public socket to the sandbox and back."""

@@ -1,0 +1,1 @@
+"""Sandboxes for untrusted code: manager, pool, runtimes, runner."""

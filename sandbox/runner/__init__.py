@@ -1,0 +1,1 @@
+"""What runs inside a sandbox; imports nothing of ours from outside this folder."""

@@ -1,0 +1,1 @@
+"""Siblings of one protocol, see base.py."""

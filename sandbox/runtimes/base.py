@@ -1,0 +1,90 @@
+"""What every runtime offers; docker, bubblewrap and fake are siblings of this protocol."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sandbox.types import Resources, Tier
+
+
+class RuntimeUnavailableError(Exception):
+    """The engine does not answer or a program is missing; text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What the manager asks a runtime to start: a blank, nothing of a user in it.
+
+    `control_dir` holds one socket, `control.sock`, which the runner dials. It appears
+    read-only inside the sandbox as `/ctl`. Labels let a later manager find the sandbox.
+    """
+
+    sandbox_id: str
+    control_dir: Path
+    resources: Resources
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A sandbox that lives on the host although this manager did not start it."""
+
+    sandbox_id: str
+    labels: dict[str, str]
+    alive: bool
+
+
+class Handle(Protocol):
+    """One started sandbox."""
+
+    @property
+    def sandbox_id(self) -> str:
+        """The id given at launch."""
+        ...
+
+    async def wait(self) -> None:
+        """Return when the sandbox has ended, whoever ended it."""
+        ...
+
+    async def oom_killed(self) -> bool:
+        """Whether the kernel killed something in it for memory."""
+        ...
+
+    async def destroy(self) -> None:
+        """End it at once and remove every trace. Safe to call twice, from any state."""
+        ...
+
+
+class Runtime(Protocol):
+    """Starts and finds sandboxes. Knows no API, version or code."""
+
+    name: str
+    tier: Tier
+
+    async def prepare(self) -> None:
+        """Make what launches need (image, runner root). Raises RuntimeUnavailableError."""
+        ...
+
+    async def check(self) -> tuple[str, ...]:
+        """Names of hardening this host cannot give; RuntimeUnavailableError when down."""
+        ...
+
+    async def launch(self, launch: Launch) -> Handle:
+        """Start a blank; returns when the engine has started it, not when the runner dialled."""
+        ...
+
+    async def find(self, installation: str) -> list[Found]:
+        """All sandboxes on this host that carry the label `sandgate.installation`."""
+        ...
+
+    async def adopt(self, found: Found) -> Handle | None:
+        """Take a living one over; None when this runtime cannot, then it is to be removed."""
+        ...
+
+    async def remove(self, found: Found) -> None:
+        """Remove a stray and every trace of it."""
+        ...
+
+    async def close(self) -> None:
+        """Give up the connection to the engine; sandboxes stay."""
+        ...
