@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types unit bench campaign lock clean
+
+SANDGATE := .venv/bin/sandgate
+PYTEST := .venv/bin/python -m pytest
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: ## Set everything up and start Sandgate on http://127.0.0.1:8000
+	@sh scripts/setup.sh run
+	@exec $(SANDGATE) serve $(ARGS)
+
+test: ## Set everything up, then lint, types and all tests with coverage
+	@sh scripts/setup.sh dev
+	@$(MAKE) --no-print-directory check unit
+
+check: lint types ## Lint and strict types only
+
+lint:
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types:
+	.venv/bin/mypy
+
+unit:
+	rm -f .coverage .coverage.*
+	$(PYTEST) -m "not campaign" -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+
+bench: ## Calls per second, latency and CPU per call against peers, in one run
+	@sh scripts/setup.sh dev
+	.venv/bin/python -m tests.benchmarks.run $(ARGS)
+
+campaign: ## Kill every process under load, again and again (long)
+	@sh scripts/setup.sh dev
+	$(PYTEST) -m campaign -p no:cacheprovider $(ARGS)
+
+lock: ## Resolve the lock files anew (needs uv)
+	sh scripts/lock.sh
+
+clean: ## Remove the environment, caches and the data directory's rebuildable parts
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage .coverage.* *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .sandgate/runner

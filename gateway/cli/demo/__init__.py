@@ -1,0 +1,1 @@
+"""The API that the first start deploys; its file is read as text, never imported."""

@@ -1,0 +1,113 @@
+"""Keeps children alive: starts them in order, restarts what crashes, stops them in reverse."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+from typing import Protocol
+
+import structlog
+
+from gateway.cli.backoff import Record
+from gateway.cli.children import Program, start, stop
+
+log = structlog.get_logger("supervisor")
+
+
+class Kept(Protocol):
+    """Something that runs until it ends by itself or is stopped."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Start it; returns when it was started."""
+        ...
+
+    async def ended(self) -> str:
+        """Wait for its end; answers why, for the log."""
+        ...
+
+    async def stop(self) -> None:
+        """End it and return when it is gone."""
+        ...
+
+
+class ChildProcess:
+    """A program as something to keep."""
+
+    def __init__(self, program: Program) -> None:
+        self.name = program.name
+        self._program = program
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start the program."""
+        self._process = await start(self._program)
+
+    async def ended(self) -> str:
+        """Wait for the exit; negative status is the signal that ended it."""
+        assert self._process is not None
+        return f"exit status {await self._process.wait()}"
+
+    async def stop(self) -> None:
+        """Terminate, then kill."""
+        if self._process is not None:
+            await stop(self._process, self._program.stop_seconds)
+
+
+class Supervisor:
+    """Owns a list of kept things. Use as an async context manager."""
+
+    def __init__(self, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._sleep = sleep
+        self._kept: list[tuple[Kept, asyncio.Task[None]]] = []
+
+    async def __aenter__(self) -> "Supervisor":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def keep(self, *things: Kept) -> None:
+        """Start each one now and restart it whenever it ends."""
+        for thing in things:
+            await thing.start()
+            self._kept.append((thing, asyncio.create_task(self._watch(thing), name=thing.name)))
+
+    async def _watch(self, thing: Kept) -> None:
+        record, since = Record(), monotonic()
+        while True:
+            reason = await thing.ended()
+            record = record.after_crash(monotonic() - since)
+            log.warning("child ended", child=thing.name, reason=reason, wait=record.wait_seconds)
+            since = await self._restart(thing, record)
+
+    async def _restart(self, thing: Kept, record: Record) -> float:
+        while True:
+            await self._sleep(record.wait_seconds)
+            try:
+                await thing.start()
+            except OSError as error:
+                record = record.after_crash(0)
+                log.exception("child does not start", child=thing.name, error=str(error))
+            else:
+                return monotonic()
+
+    async def stop(self) -> None:
+        """End everything, last started first; safe to call twice."""
+        kept, self._kept = self._kept, []
+        for thing, watcher in reversed(kept):
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+            await thing.stop()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What is kept, in the order it was started."""
+        return [thing.name for thing, _ in self._kept]

@@ -1,0 +1,163 @@
+"""Rules about the tree itself: who imports whom, how long a file may be, what must not exist."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("gateway", "sandbox")
+MAX_LINES = 400
+
+# Layers of the gateway, top first; a module may import its own layer's package or lower ones.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("gateway.cli",),
+    ("gateway.app", "gateway.worker"),
+    ("gateway.wiring",),
+    ("gateway.control", "gateway.proxy"),
+    ("gateway.operations",),
+    ("gateway.auth", "gateway.limits", "gateway.metering", "gateway.store"),
+    ("gateway.problems", "gateway.metrics", "gateway.middleware", "gateway.secrets"),
+    ("gateway.errors", "gateway.settings", "gateway.reserved", "gateway.logs", "gateway.clock"),
+)
+SANDBOX_FOR_GATEWAY = {"sandbox.types", "sandbox.client", "sandbox.paths"}
+ONLY_IN = {
+    "asyncpg": ("gateway/store/",),
+    "docker": ("sandbox/runtimes/",),
+    "pyseccomp": ("sandbox/runtimes/",),
+    "argon2": ("gateway/auth/issuer/",),
+    "typer": ("gateway/cli/",),
+    "rich": ("gateway/cli/",),
+}
+
+
+def sources() -> list[Path]:
+    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every imported module, absolute; relative imports are resolved."""
+    package = module_of(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            yield stem
+            yield from (f"{stem}.{alias.name}" for alias in node.names)
+
+
+def within(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
+
+
+def layer_of(module: str) -> tuple[int, str] | None:
+    for depth, names in enumerate(LAYERS):
+        for name in names:
+            if within(module, name):
+                return depth, name
+    return None
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_gateway_imports_point_downwards(path: Path) -> None:
+    own = layer_of(module_of(path))
+    if own is None:
+        return
+    for imported in imports_of(path):
+        other = layer_of(imported)
+        if other is None or other[1] == own[1]:
+            continue
+        lower = other[0] > own[0] or (other[0] == own[0] and own[0] >= 5)
+        assert lower, f"{module_of(path)} may not import {imported}"
+
+
+def test_every_gateway_module_has_a_layer() -> None:
+    modules = {
+        module_of(path) for path in sources() if path.parts[-2:] != ("gateway", "__init__.py")
+    }
+    homeless = {m for m in modules if within(m, "gateway") and m != "gateway" and not layer_of(m)}
+    assert homeless == set()
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_gateway_and_sandbox_meet_only_in_types_and_client(path: Path) -> None:
+    module = module_of(path)
+    for imported in imports_of(path):
+        if within(module, "sandbox"):
+            assert not within(imported, "gateway"), f"{module} imports {imported}"
+        elif within(imported, "sandbox") and imported != "sandbox":
+            allowed = any(within(imported, name) for name in SANDBOX_FOR_GATEWAY)
+            doctor = module == "gateway.cli.doctor" and within(imported, "sandbox.doctor")
+            assert allowed or doctor, f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "sandbox/runner").rglob("*.py")), ids=module_of)
+def test_runner_imports_nothing_of_ours(path: Path) -> None:
+    for imported in imports_of(path):
+        if within(imported, "sandbox"):
+            assert within(imported, "sandbox.runner"), f"{path.name} imports {imported}"
+        assert not within(imported, "gateway")
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_libraries_stay_in_their_adapters(path: Path) -> None:
+    place = path.relative_to(ROOT).as_posix()
+    for imported in imports_of(path):
+        for library, homes in ONLY_IN.items():
+            if within(imported, library):
+                assert place.startswith(homes), f"{place} imports {imported}"
+
+
+@pytest.mark.parametrize(
+    "path", [*sources(), *sorted((ROOT / "tests").rglob("*.py"))], ids=lambda p: p.name
+)
+def test_no_file_is_longer_than_the_cap(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_every_module_says_its_job(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("folder", ["supabase", "tests"])
+def test_folders_that_must_not_become_packages(folder: str) -> None:
+    assert list((ROOT / folder).rglob("__init__.py")) == []
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_only_settings_reads_the_environment(path: Path) -> None:
+    """Secrets and switches have one door; the command line client may use its options."""
+    if path.relative_to(ROOT).as_posix() in {"gateway/settings.py"}:
+        return
+    tree = ast.parse(path.read_text())
+    reads = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+        and node.attr in {"environ", "getenv"}
+    ]
+    allowed = path.relative_to(ROOT).as_posix() in ENVIRONMENT_READERS
+    assert not reads or allowed, f"{module_of(path)} lines {reads}"
+
+
+# Each with its reason: a child's environment is made from ours; the user's own
+# configuration folder is named by XDG_CONFIG_HOME; the runner empties its environment.
+ENVIRONMENT_READERS = {
+    "gateway/cli/children.py",
+    "gateway/cli/client/credentials.py",
+    "sandbox/runner/__main__.py",
+    "sandbox/runner/child.py",
+}
