@@ -1,0 +1,106 @@
+"""What is remembered about keys: good ones with their value, unknown ones by hash. Pure."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from gateway.auth.verified import VerifiedKey
+
+Digest = bytes
+
+
+@dataclass(slots=True)
+class Entry:
+    """One known key. It is fresh while `loaded_at <= now < fresh_until`.
+
+    The lower bound makes a clock that was set back cause a look-up, not an endless entry.
+    `is_unconfirmed` says that the last look-up failed because the database was down.
+    """
+
+    key: VerifiedKey
+    loaded_at: float
+    fresh_until: float
+    is_unconfirmed: bool = False
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether it may be used without asking the database."""
+        return self.loaded_at <= now < self.fresh_until
+
+
+class KeyCache:
+    """Two separate stores, each of bounded size, the least recently used goes first.
+
+    Separate, so that a flood of well-formed but unknown keys pushes out only other unknown
+    keys, never one in use.
+    """
+
+    def __init__(self, max_known: int, max_unknown: int) -> None:
+        self._max_known = max_known
+        self._max_unknown = max_unknown
+        self._known: OrderedDict[Digest, Entry] = OrderedDict()
+        self._digests: dict[str, Digest] = {}  # key id → digest
+        self._unknown: OrderedDict[Digest, tuple[float, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known) + len(self._unknown)
+
+    def known(self, digest: Digest) -> Entry | None:
+        """The entry, fresh or not."""
+        entry = self._known.get(digest)
+        if entry is not None:
+            self._known.move_to_end(digest)
+        return entry
+
+    def is_unknown(self, digest: Digest, now: float) -> bool:
+        """Whether this key is known not to exist."""
+        since, until = self._unknown.get(digest, (0.0, 0.0))
+        return since <= now < until
+
+    def put(self, digest: Digest, entry: Entry) -> None:
+        """Remember a key that exists."""
+        self._unknown.pop(digest, None)
+        self._known[digest] = entry
+        self._known.move_to_end(digest)
+        self._digests[entry.key.key_id] = digest
+        if len(self._known) > self._max_known:
+            _, oldest = self._known.popitem(last=False)
+            self._digests.pop(oldest.key.key_id, None)
+
+    def put_unknown(self, digest: Digest, since: float, until: float) -> None:
+        """Remember that a key does not exist."""
+        self._drop(digest)
+        self._unknown[digest] = (since, until)
+        self._unknown.move_to_end(digest)
+        if len(self._unknown) > self._max_unknown:
+            self._unknown.popitem(last=False)
+
+    def invalidate(self, kind: str, identifier: str) -> None:
+        """Forget what a change of this key, tenant or plan has made wrong."""
+        if kind == "key":
+            digest = self._digests.get(identifier)
+            if digest is not None:
+                self._drop(digest)
+            self._unknown.clear()  # it may be the one that was just created
+        elif kind == "tenant":
+            self._drop_all([d for d, e in self._known.items() if e.key.tenant_id == identifier])
+        elif kind == "plan":
+            self._drop_all([d for d, e in self._known.items() if e.key.plan == identifier])
+
+    def expire_all(self) -> None:
+        """Everything must be asked again before its next use.
+
+        Known keys stay as the fallback for a database that is down: nothing says that they
+        changed, and forgetting them all would turn each lost connection into an outage.
+        """
+        for entry in self._known.values():
+            entry.fresh_until = entry.loaded_at
+            entry.is_unconfirmed = False
+        self._unknown.clear()
+
+    def _drop_all(self, digests: list[Digest]) -> None:
+        for digest in digests:
+            self._drop(digest)
+
+    def _drop(self, digest: Digest) -> None:
+        entry = self._known.pop(digest, None)
+        if entry is not None:
+            self._digests.pop(entry.key.key_id, None)

@@ -1,0 +1,181 @@
+"""Verifies presented keys: from memory when it can, from the database when it must."""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from gateway.auth.key_cache import Digest, Entry, KeyCache
+from gateway.auth.keys import hash_key, is_well_formed
+from gateway.auth.verified import (
+    KeyMalformedError,
+    KeyMissingError,
+    KeyUnknownError,
+    VerifiedKey,
+)
+from gateway.errors import SandgateError, UnavailableError
+
+Load = Callable[[str], Awaitable[Mapping[str, Any] | None]]
+
+FRESH_SECONDS = 60.0  # bounds how long a lost notification can matter
+LOAD_SECONDS = 2.0
+RETRY_SECONDS = 1.0  # between two attempts to reach a database that is down, per key
+STALE_SECONDS = 3600.0  # how long a good key goes on without a database
+MAX_LOADS = 1000  # distinct keys being looked up at once
+_ATTEMPTS = 3
+_LONGEST = 64  # characters; anything longer is junk before it is hashed
+
+
+class ChangeSource(Protocol):
+    """Where news about keys, tenants and plans comes from."""
+
+    def subscribe(self, callback: Callable[[str, str], None], /) -> object:
+        """Call back with kind and id of what changed; ("all", "") when news were missed."""
+        ...
+
+
+class KeyVerifier:
+    """Answers who presented a key, or raises why it is refused.
+
+    Memory is addressed by a BLAKE2b digest under a secret made for this process: a quarter of
+    the cost of the stored HMAC, of no use outside this process, and nothing an outsider could
+    aim at. The text of a key lives only as long as the call that brought it or the look-up it
+    caused; it is never kept.
+
+    A look-up during which anything was invalidated is not trusted: it is made again, and
+    never stored, so nothing can bring back a revoked key.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        secret: bytes,
+        changes: ChangeSource,
+        clock: Callable[[], float] = time.time,
+        *,
+        max_known: int = 50_000,
+        max_unknown: int = 10_000,
+    ) -> None:
+        self._load = load
+        self._secret = secret
+        self._clock = clock
+        self._cache = KeyCache(max_known, max_unknown)
+        self._generation = 0
+        self._loads: dict[Digest, asyncio.Task[VerifiedKey | None]] = {}  # may be joined
+        self._running: set[asyncio.Task[VerifiedKey | None]] = set()
+        self._blake = hashlib.blake2b(key=secrets.token_bytes(32), digest_size=16)
+        changes.subscribe(self._invalidate)
+
+    def __len__(self) -> int:
+        """How many keys are remembered, unknown ones included."""
+        return len(self._cache)
+
+    async def verify(self, presented: str) -> VerifiedKey:
+        """The key behind `presented`; an empty text means that nothing was presented."""
+        now = self._clock()
+        digest = self._digest(presented)
+        entry = self._cache.known(digest)
+        if entry is not None and entry.is_fresh(now):
+            return _usable(entry.key, now)
+        if not is_well_formed(presented):
+            raise KeyMalformedError
+        if entry is None:
+            if self._cache.is_unknown(digest, now):
+                raise KeyUnknownError
+            if len(self._running) >= MAX_LOADS:
+                raise UnavailableError("Too many new keys at once; try again.")
+        load = self._look_up(digest, presented)
+        if entry is not None and entry.is_unconfirmed and _may_be_stale(entry, now):
+            return _usable(entry.key, now)  # nobody waits for a database known to be down
+        key = await asyncio.shield(load)  # it outlives a caller who leaves
+        if key is None:
+            raise KeyUnknownError
+        return _usable(key, self._clock())
+
+    def _digest(self, presented: str) -> Digest:
+        if not presented:
+            raise KeyMissingError
+        if len(presented) > _LONGEST or not presented.isascii():
+            raise KeyMalformedError
+        state = self._blake.copy()
+        state.update(presented.encode())
+        return state.digest()
+
+    def _look_up(self, digest: Digest, presented: str) -> asyncio.Task[VerifiedKey | None]:
+        """The look-up under way for this key, or a new one."""
+        task = self._loads.get(digest)
+        if task is None:
+            task = asyncio.create_task(self._fill(digest, hash_key(presented, self._secret)))
+            self._loads[digest] = task
+            self._running.add(task)
+            task.add_done_callback(lambda done: self._finished(digest, done))
+        return task
+
+    def _finished(self, digest: Digest, done: asyncio.Task[VerifiedKey | None]) -> None:
+        self._running.discard(done)
+        if self._loads.get(digest) is done:
+            del self._loads[digest]
+        if not done.cancelled():
+            done.exception()  # counts as seen, also when every caller has left
+
+    async def _fill(self, digest: Digest, key_hash: str) -> VerifiedKey | None:
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                return await self._load_current(digest, key_hash)
+        except (SandgateError, TimeoutError) as error:
+            return self._fallback(digest, error)
+
+    async def _load_current(self, digest: Digest, key_hash: str) -> VerifiedKey | None:
+        """Load until no invalidation came in between; store only such an answer."""
+        for _ in range(_ATTEMPTS):
+            generation = self._generation
+            asked_at = self._clock()
+            row = await self._load(key_hash)
+            key = None if row is None else VerifiedKey.from_row(row)
+            if generation == self._generation:
+                self._store(digest, key, asked_at)
+                return key
+        return key
+
+    def _store(self, digest: Digest, key: VerifiedKey | None, asked_at: float) -> None:
+        until = asked_at + FRESH_SECONDS
+        if key is None:
+            self._cache.put_unknown(digest, asked_at, until)
+        else:
+            self._cache.put(digest, Entry(key, asked_at, until))
+
+    def _fallback(self, digest: Digest, error: Exception) -> VerifiedKey:
+        """The last known value while the database is down, unless a change dropped it."""
+        entry = self._cache.known(digest)
+        now = self._clock()
+        if entry is None or not _may_be_stale(entry, now):
+            raise UnavailableError("Keys cannot be checked at the moment; try again.") from error
+        entry.fresh_until = now + RETRY_SECONDS
+        entry.is_unconfirmed = True
+        return entry.key
+
+    def _invalidate(self, kind: str, identifier: str) -> None:
+        """Called by the change source, in the event loop's thread."""
+        if kind not in ("all", "key", "tenant", "plan"):
+            return
+        self._generation += 1
+        self._loads.clear()  # who asks from now on gets a look-up that starts now
+        if kind == "all":
+            self._cache.expire_all()
+        else:
+            self._cache.invalidate(kind, identifier)
+
+
+def _may_be_stale(entry: Entry, now: float) -> bool:
+    """Whether this entry may stand in for a database that is down."""
+    return now - entry.loaded_at <= STALE_SECONDS
+
+
+def _usable(key: VerifiedKey, now: float) -> VerifiedKey:
+    """The key itself, unless it may not be used now."""
+    refusal = key.refusal(now)
+    if refusal is not None:
+        raise refusal
+    return key
