@@ -1,0 +1,163 @@
+"""The issuer's endpoints: parse, ask the service, answer."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.auth.issuer.documents import session_document, settings_document, user_document
+from gateway.auth.issuer.errors import (
+    AnonymousDisabledError,
+    NoAuthorizationError,
+    PhoneDisabledError,
+    RefreshTokenNotFoundError,
+    UnsupportedError,
+    ValidationError,
+    WeakPasswordError,
+)
+from gateway.auth.issuer.rendering import answer
+from gateway.auth.issuer.requests import email_of, metadata_of, normal_email, read_object, text_of
+from gateway.auth.issuer.service import Changes, Issuer, Scope
+from gateway.auth.issuer.tokens import AccessTokens
+from gateway.auth.sessions import bearer
+from gateway.store.auth_users import AuthSession, Origin
+
+_REFRESH_CHARACTERS = 512
+_AGENT_CHARACTERS = 400
+
+
+def jwks_route(tokens: AccessTokens) -> Route:
+    """The public keys, for the issuer and for the root of the site alike."""
+
+    async def jwks(_: Request) -> Response:
+        return JSONResponse(tokens.jwks(), headers={"cache-control": "public, max-age=600"})
+
+    return Route("/.well-known/jwks.json", jwks)
+
+
+class Endpoints:
+    """One method per endpoint."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._issuer = issuer
+
+    def routes(self) -> list[Route]:
+        """What is served below the issuer's root."""
+        return [
+            Route("/signup", self.sign_up, methods=["POST"]),
+            Route("/token", self.token, methods=["POST"]),
+            Route("/user", self.read_user, methods=["GET"]),
+            Route("/user", self.change_user, methods=["PUT"]),
+            Route("/logout", self.sign_out, methods=["POST"]),
+            Route("/settings", self.settings, methods=["GET"]),
+            Route("/health", self.health, methods=["GET"]),
+            jwks_route(self._issuer.tokens),
+        ]
+
+    async def sign_up(self, request: Request) -> Response:
+        """`POST /signup`: a Session at once, there is nothing to confirm."""
+        body = await read_object(request)
+        if not body.get("email"):
+            raise PhoneDisabledError if body.get("phone") else AnonymousDisabledError
+        if not body.get("password"):
+            raise WeakPasswordError("Signup requires a valid password", ["length"])
+        grant = await self._issuer.sign_up(
+            email_of(body), text_of(body, "password"), metadata_of(body), origin_of(request)
+        )
+        return answer(session_document(grant))
+
+    async def token(self, request: Request) -> Response:
+        """`POST /token?grant_type=…`: a Session."""
+        match request.query_params.get("grant_type"):
+            case "password":
+                return await self._by_password(request)
+            case "refresh_token":
+                return await self._by_refresh_token(request)
+            case _:
+                raise ValidationError("unsupported_grant_type")
+
+    async def read_user(self, request: Request) -> Response:
+        """`GET /user`."""
+        session = await self._session(request)
+        return answer(user_document(session.account))
+
+    async def change_user(self, request: Request) -> Response:
+        """`PUT /user`: password and data."""
+        session = await self._session(request)
+        body = await read_object(request)
+        _check_unchanged(body, session)
+        changes = Changes(
+            password=_optional_text(body, "password"),
+            current_password=_optional_text(body, "current_password"),
+            metadata=metadata_of(body) if body.get("data") is not None else None,
+        )
+        return answer(user_document(await self._issuer.change(session, changes)))
+
+    async def sign_out(self, request: Request) -> Response:
+        """`POST /logout?scope=…`: 204."""
+        try:
+            scope = Scope(request.query_params.get("scope", "global"))
+        except ValueError as error:
+            raise ValidationError("Unsupported logout scope") from error
+        await self._issuer.sign_out(await self._session(request), scope)
+        return Response(status_code=204, headers={"cache-control": "no-store"})
+
+    async def settings(self, _: Request) -> Response:
+        """`GET /settings`."""
+        return JSONResponse(settings_document(signup=self._issuer.signup))
+
+    async def health(self, _: Request) -> Response:
+        """`GET /health`: the issuer answers."""
+        return JSONResponse({"name": "sandgate", "description": "Sandgate's embedded issuer"})
+
+    async def _by_password(self, request: Request) -> Response:
+        body = await read_object(request)
+        if not body.get("email"):
+            raise PhoneDisabledError if body.get("phone") else ValidationError("missing email")
+        grant = await self._issuer.sign_in(
+            email_of(body), text_of(body, "password"), origin_of(request)
+        )
+        return answer(session_document(grant))
+
+    async def _by_refresh_token(self, request: Request) -> Response:
+        token = text_of(await read_object(request), "refresh_token")
+        if not 0 < len(token) <= _REFRESH_CHARACTERS or not token.isascii():
+            raise RefreshTokenNotFoundError
+        grant = await self._issuer.refresh(token, origin_of(request))
+        return answer(session_document(grant))
+
+    async def _session(self, request: Request) -> AuthSession:
+        token = bearer(request.headers.get("authorization"))
+        if token is None:
+            raise NoAuthorizationError
+        return await self._issuer.session(token)
+
+
+def origin_of(request: Request) -> Origin:
+    """Peer address and program of a request."""
+    agent = request.headers.get("user-agent")
+    host = request.client.host if request.client else None
+    return Origin(agent[:_AGENT_CHARACTERS] if agent else None, _address(host))
+
+
+def _address(host: str | None) -> str | None:
+    try:
+        return str(ip_address(host.partition("%")[0])) if host else None
+    except ValueError:
+        return None  # a peer on a Unix socket, or named by a proxy
+
+
+def _optional_text(body: Mapping[str, Any], name: str) -> str | None:
+    return text_of(body, name) if body.get(name) is not None else None
+
+
+def _check_unchanged(body: Mapping[str, Any], session: AuthSession) -> None:
+    """Address and telephone cannot be changed; sending the same address again is fine."""
+    email = body.get("email")
+    if email and (not isinstance(email, str) or normal_email(email) != session.account.email):
+        raise UnsupportedError("The e-mail address cannot be changed here")
+    if body.get("phone"):
+        raise UnsupportedError("Telephone numbers are not supported")

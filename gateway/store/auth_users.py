@@ -1,0 +1,314 @@
+"""People, their sessions and refresh tokens: the `auth` schema with GoTrue's column names.
+
+Runs as `supabase_auth_admin`, the owner of that schema, over the embedded server's socket.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from gateway.errors import ConflictError
+from gateway.store.database import DatabaseUnavailableError
+
+_ROLE = "supabase_auth_admin"
+_SECONDS = 5.0
+_COLUMNS = """u.id, u.email, u.encrypted_password, u.raw_app_meta_data::text as app_metadata,
+  u.raw_user_meta_data::text as user_metadata, u.email_confirmed_at, u.last_sign_in_at,
+  u.created_at, u.updated_at, coalesce(u.banned_until > now(), false) as banned"""
+_UNREACHABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutdown, crash, still starting
+    asyncpg.InsufficientResourcesError,  # too many connections, disk full
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+
+
+class EmailTakenError(ConflictError):
+    """Another person has this address."""
+
+    code, title = "email_taken", "The e-mail address is registered"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One person as stored."""
+
+    id: UUID
+    email: str
+    password_hash: str | None
+    app_metadata: Mapping[str, Any]
+    user_metadata: Mapping[str, Any]
+    confirmed_at: datetime | None
+    signed_in_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    banned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a session was opened from."""
+
+    user_agent: str | None
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSession:
+    """A living session, its person, and the fingerprint of its current refresh token."""
+
+    id: UUID
+    created_at: datetime
+    account: Account
+    current: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """One refresh token as stored: a fingerprint, never the token."""
+
+    fingerprint: str
+    session_id: UUID
+    revoked: bool
+    updated_at: datetime
+
+
+class AuthTransaction:
+    """The statements, each within the one transaction it was made for."""
+
+    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+        self._connection = connection
+
+    async def by_email(self, email: str) -> Account | None:
+        """The person with this (normalised) address."""
+        row = await self._connection.fetchrow(
+            f"select {_COLUMNS} from auth.users u"  # noqa: S608 - a constant
+            " where u.email = $1 and u.deleted_at is null and not u.is_sso_user",
+            email,
+        )
+        return _account(row) if row else None
+
+    async def lock(self, user_id: UUID) -> Account | None:
+        """The person, held until the end of the transaction."""
+        row = await self._connection.fetchrow(
+            f"select {_COLUMNS} from auth.users u"  # noqa: S608 - a constant
+            " where u.id = $1 and u.deleted_at is null for update",
+            user_id,
+        )
+        return _account(row) if row else None
+
+    async def add(
+        self, user_id: UUID, email: str, password_hash: str, metadata: Mapping[str, Any]
+    ) -> None:
+        """A new person with a confirmed address; EmailTakenError when there is one."""
+        try:
+            async with self._connection.transaction():
+                await self._connection.execute(
+                    """insert into auth.users (id, aud, role, email, encrypted_password,
+                         email_confirmed_at, raw_app_meta_data, raw_user_meta_data,
+                         created_at, updated_at)
+                       values ($1, 'authenticated', 'authenticated', $2, $3, now(),
+                         '{"provider": "email", "providers": ["email"]}', $4::text::jsonb,
+                         now(), now())""",
+                    user_id,
+                    email,
+                    password_hash,
+                    json.dumps(metadata),
+                )
+        except asyncpg.UniqueViolationError as error:
+            raise EmailTakenError from error
+
+    async def set_password(self, user_id: UUID, password_hash: str) -> None:
+        """Replace the password hash."""
+        await self._connection.execute(
+            "update auth.users set encrypted_password = $2, updated_at = now() where id = $1",
+            user_id,
+            password_hash,
+        )
+
+    async def set_metadata(self, user_id: UUID, metadata: Mapping[str, Any]) -> None:
+        """Replace what the person says about themselves."""
+        await self._connection.execute(
+            "update auth.users set raw_user_meta_data = $2::text::jsonb, updated_at = now()"
+            " where id = $1",
+            user_id,
+            json.dumps(metadata),
+        )
+
+    async def signed_in(self, user_id: UUID, now: datetime) -> None:
+        """Note the time of a sign-in."""
+        await self._connection.execute(
+            "update auth.users set last_sign_in_at = $2, updated_at = now() where id = $1",
+            user_id,
+            now,
+        )
+
+    async def open_session(
+        self, session_id: UUID, user_id: UUID, origin: Origin, now: datetime
+    ) -> None:
+        """A new session without a refresh token yet."""
+        await self._connection.execute(
+            """insert into auth.sessions (id, user_id, created_at, updated_at, aal, user_agent, ip)
+               values ($1, $2, $3, $3, 'aal1', $4, $5::text::inet)""",
+            session_id,
+            user_id,
+            now,
+            origin.user_agent,
+            origin.address,
+        )
+
+    async def add_token(
+        self, fingerprint: str, parent: str | None, session: tuple[UUID, UUID], now: datetime
+    ) -> None:
+        """Store a refresh token of `session`, given as (session id, user id)."""
+        session_id, user_id = session
+        await self._connection.execute(
+            """insert into auth.refresh_tokens
+                 (token, parent, session_id, user_id, revoked, created_at, updated_at)
+               values ($1, $2, $3, $4::uuid::text, false, $5, $5)""",
+            fingerprint,
+            parent,
+            session_id,
+            user_id,
+            now,
+        )
+
+    async def revoke_token(self, fingerprint: str, session_id: UUID, now: datetime) -> None:
+        """Mark a refresh token as rotated."""
+        await self._connection.execute(
+            "update auth.refresh_tokens set revoked = true, updated_at = $2 where token = $1",
+            fingerprint,
+            now,
+        )
+        await self._connection.execute(
+            """update auth.sessions set refreshed_at = ($2::timestamptz at time zone 'utc'),
+                 updated_at = $2 where id = $1""",
+            session_id,
+            now,
+        )
+
+    async def lock_session_of(self, fingerprint: str) -> UUID | None:
+        """Hold the session of a refresh token, so that rotations come one after the other."""
+        value: UUID | None = await self._connection.fetchval(
+            """select s.id from auth.sessions s where s.id =
+                 (select t.session_id from auth.refresh_tokens t where t.token = $1)
+               for update""",
+            fingerprint,
+        )
+        return value
+
+    async def token(self, fingerprint: str) -> TokenRow | None:
+        """A refresh token; call after `lock_session_of`, which makes the answer final."""
+        row = await self._connection.fetchrow(
+            """select token, session_id, revoked, updated_at from auth.refresh_tokens
+               where token = $1""",
+            fingerprint,
+        )
+        if row is None:
+            return None
+        return TokenRow(row["token"], row["session_id"], bool(row["revoked"]), row["updated_at"])
+
+    async def session(self, session_id: UUID, now: datetime) -> AuthSession | None:
+        """A session that lives, with its person."""
+        row = await self._connection.fetchrow(
+            f"""select s.id as session_id, s.created_at as session_created_at,
+                  (select t.token from auth.refresh_tokens t
+                    where t.session_id = s.id and t.revoked is not true
+                    order by t.id desc limit 1) as current, {_COLUMNS}
+                from auth.sessions s join auth.users u on u.id = s.user_id
+                where s.id = $1 and (s.not_after is null or s.not_after > $2)
+                  and u.deleted_at is null""",  # noqa: S608 - a constant
+            session_id,
+            now,
+        )
+        if row is None:
+            return None
+        return AuthSession(
+            row["session_id"], row["session_created_at"], _account(row), row["current"]
+        )
+
+    async def end_session(self, session_id: UUID) -> None:
+        """Remove a session and, with it, its refresh tokens."""
+        await self._connection.execute("delete from auth.sessions where id = $1", session_id)
+
+    async def end_sessions(self, user_id: UUID, *, but: UUID | None = None) -> None:
+        """Remove a person's sessions, except one when asked."""
+        await self._connection.execute(
+            "delete from auth.sessions where user_id = $1 and id is distinct from $2",
+            user_id,
+            but,
+        )
+
+
+class AuthUsers:
+    """Opens transactions on a small pool of connections of its own."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    @classmethod
+    async def connect(
+        cls, socket_dir: str, *, database: str = "postgres", size: int = 4
+    ) -> "AuthUsers":
+        """Connect over the server's socket directory."""
+        with _translated():
+            pool = await asyncpg.create_pool(
+                host=socket_dir,
+                user=_ROLE,
+                database=database,
+                min_size=1,
+                max_size=size,
+                timeout=_SECONDS,
+                command_timeout=_SECONDS,
+            )
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Give the connections back to the server."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AuthTransaction]:
+        """Commits at the end, rolls back when anything is raised."""
+        with _translated():
+            async with self._pool.acquire(timeout=_SECONDS) as connection, connection.transaction():
+                yield AuthTransaction(connection)
+
+    async def session_alive(self, session_id: UUID, user_id: UUID, now: datetime) -> bool:
+        """Whether a session is still open and its person may use it."""
+        async with self.transaction() as transaction:
+            session = await transaction.session(session_id, now)
+        return session is not None and session.account.id == user_id and not session.account.banned
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Driver and socket failures become ours."""
+    try:
+        yield
+    except _UNREACHABLE as error:
+        raise DatabaseUnavailableError from error
+
+
+def _account(row: asyncpg.Record) -> Account:
+    return Account(
+        id=row["id"],
+        email=row["email"] or "",
+        password_hash=row["encrypted_password"] or None,
+        app_metadata=json.loads(row["app_metadata"] or "{}"),
+        user_metadata=json.loads(row["user_metadata"] or "{}"),
+        confirmed_at=row["email_confirmed_at"],
+        signed_in_at=row["last_sign_in_at"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        banned=row["banned"],
+    )
