@@ -1,0 +1,74 @@
+"""What the use cases need from the outside, as small protocols, and the bundle they receive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.limits.types import Limit, LimitState
+from gateway.store.database import Database
+from sandbox.types import Lease, LogLine, ManagerStatus, SandboxSpec
+
+
+class Sandboxes(Protocol):
+    """The manager; every method may raise `sandbox.types.SandboxError`."""
+
+    async def acquire(self, spec: SandboxSpec, code: str) -> Lease:
+        """A lease on a sandbox of this spec, started when none lives."""
+        ...
+
+    async def find(self, spec: SandboxSpec) -> Lease | None:
+        """A lease when such a sandbox lives."""
+        ...
+
+    async def retire(self, sandbox_id: str) -> None:
+        """Stop one sandbox now."""
+        ...
+
+    async def stop_api(self, api_id: str) -> int:
+        """Stop every sandbox of an API."""
+        ...
+
+    async def logs(self, api_id: str, tail: int = 200) -> Sequence[LogLine]:
+        """Last lines that the API wrote."""
+        ...
+
+    async def status(self) -> ManagerStatus:
+        """The manager in one look."""
+        ...
+
+
+class Changes(Protocol):
+    """Announces a committed change to every cache in this process, before it returns."""
+
+    def publish(self, kind: str, id: str) -> None:  # noqa: A002 - the word of the channel's payload
+        """`kind` is api, key, tenant, plan or all."""
+        ...
+
+
+class Clock(Protocol):
+    """Unix time in seconds."""
+
+    def __call__(self) -> float:
+        """Now."""
+        ...
+
+
+class LiveUsage(Protocol):
+    """The limiter's counters, looked at without counting a call."""
+
+    async def usage_of(self, limits: Sequence[Limit]) -> Sequence[LimitState]:
+        """State of each limit, in the same order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything the use cases act through. `key_secret` is the server's secret for key hashes."""
+
+    database: Database
+    sandboxes: Sandboxes
+    changes: Changes
+    usage: LiveUsage
+    clock: Clock
+    key_secret: bytes
+    code_bytes: int

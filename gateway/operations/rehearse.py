@@ -1,0 +1,94 @@
+"""Start code in a sandbox before anything is stored; what fails is told in its owner's words."""
+
+import structlog
+
+from gateway.errors import InvalidInputError, SandgateError, UnavailableError
+from gateway.operations.finish import finish
+from gateway.operations.ports import Sandboxes
+from sandbox.types import (
+    CapacityError,
+    Lease,
+    SandboxError,
+    SandboxSpec,
+    StartFailedError,
+)
+
+_log = structlog.get_logger(__name__)
+_TEXT_CHARACTERS = 64 * 1024
+
+
+class ApiStartFailedError(InvalidInputError):
+    """The user's own code did not come up."""
+
+    code, title = "api_start_failed", "The code did not start"
+
+
+class SandboxCapacityError(UnavailableError):
+    """This machine runs as many sandboxes as it may."""
+
+    code, title = "sandbox_capacity", "Every sandbox is in use"
+
+
+class SandboxUnavailableError(UnavailableError):
+    """The manager or the engine behind it does not answer."""
+
+    code, title = "sandbox_unavailable", "Sandboxes cannot be started now"
+
+
+async def rehearse(sandboxes: Sandboxes, spec: SandboxSpec, code: str) -> Lease:
+    """A sandbox of this code that answered its first request.
+
+    When the caller is cancelled the start still ends first, so that it can be withdrawn.
+    """
+    try:
+        return await finish(sandboxes.acquire(spec, code))
+    except SandboxError as error:
+        raise public_error(error) from error
+
+
+def public_error(error: SandboxError) -> SandgateError:
+    """The manager's answer as a failure with status and code."""
+    if isinstance(error, StartFailedError):
+        return ApiStartFailedError(_sentence(error), extra={"failure": _failure(error)})
+    if isinstance(error, CapacityError):
+        return SandboxCapacityError(retry_after=5)
+    return SandboxUnavailableError(retry_after=2)
+
+
+async def withdraw(sandboxes: Sandboxes, spec: SandboxSpec) -> None:
+    """Stop the sandbox of this spec when it lives; its idle time would end it anyway."""
+    try:
+        lease = await sandboxes.find(spec)
+        if lease is not None:
+            await sandboxes.retire(lease.sandbox_id)
+    except SandboxError:
+        _log.warning("sandbox_not_withdrawn", api_id=spec.api_id, exc_info=True)
+
+
+async def stop_all(sandboxes: Sandboxes, api_id: str) -> None:
+    """Stop every sandbox of an API; the manager's own timer is the second line."""
+    try:
+        await sandboxes.stop_api(api_id)
+    except SandboxError:
+        _log.warning("sandboxes_not_stopped", api_id=api_id, exc_info=True)
+
+
+def clean(text: str) -> str:
+    """Text out of a sandbox, cut to size and without what UTF-8 cannot carry."""
+    return text[-_TEXT_CHARACTERS:].encode("utf-8", "replace").decode()
+
+
+def _failure(error: StartFailedError) -> dict[str, object]:
+    return {
+        "kind": str(error.kind),
+        "file": clean(error.file),
+        "line": error.line,
+        "reason": clean(error.reason),
+        "traceback": clean(error.traceback),
+        "log": clean(error.log),
+    }
+
+
+def _sentence(error: StartFailedError) -> str:
+    place = clean(error.file) + (f", line {error.line}" if error.line is not None else "")
+    return f"{place}: {clean(error.reason)}"

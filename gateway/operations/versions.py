@@ -1,0 +1,95 @@
+"""Versions: add one (started before it is stored), list, read."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from gateway.auth.permissions import Operation
+from gateway.errors import NotFoundError
+from gateway.operations import access, inputs
+from gateway.operations.access import AllowedApi, Known
+from gateway.operations.finish import finish
+from gateway.operations.ports import Services
+from gateway.operations.rehearse import rehearse, withdraw
+from gateway.operations.values import AddedVersion, Version, optional, version_of
+from gateway.store import versions
+from sandbox.types import SandboxSpec
+
+
+class VersionNotFoundError(NotFoundError):
+    """The API has no version of this number."""
+
+    code, title = "version_not_found", "Version not found"
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """Input of `add_version`. Without `deploy` it can only be called pinned."""
+
+    code: str
+    deploy: bool = True
+
+
+async def add_version(
+    services: Services, subject: Known, ref: str, new: NewVersion
+) -> AddedVersion:
+    """Start the code, store it as the next version, and let it answer when asked to."""
+    code = inputs.checked_code(new.code, services.code_bytes)
+    allowed = await access.require_api(services, subject, ref, Operation.DEPLOY)
+    await access.require_running_tenant(services, subject, allowed.tenant_id)
+    version_id = uuid4()
+    spec = spec_of(allowed, str(version_id))
+    values: dict[str, Any] = {
+        "api_id": str(allowed.id),
+        "version_id": str(version_id),
+        "code": new.code,
+        "digest": hashlib.sha256(code).hexdigest(),
+        "created_by": optional(access.actor_of(subject)),
+        "deploy": new.deploy,
+    }
+    try:
+        await rehearse(services.sandboxes, spec, new.code)
+        added = await finish(_store(services, allowed.id, values))
+    except BaseException:
+        await finish(withdraw(services.sandboxes, spec))
+        raise
+    if not added.deployed:
+        await finish(withdraw(services.sandboxes, spec))
+    return added
+
+
+async def list_versions(
+    services: Services, subject: Known, ref: str, limit: int, offset: int
+) -> list[Version]:
+    """Newest first, without their code."""
+    allowed = await access.require_api(services, subject, ref, Operation.READ)
+    rows = await versions.page(services.database, allowed.identity, allowed.id, limit, offset)
+    return [version_of(row) for row in rows]
+
+
+async def read_version(services: Services, subject: Known, ref: str, n: int) -> Version:
+    """One version with its code."""
+    allowed = await access.require_api(services, subject, ref, Operation.READ)
+    row = await versions.find(services.database, allowed.identity, allowed.id, n)
+    if row is None:
+        raise VersionNotFoundError
+    return version_of(row)
+
+
+def spec_of(allowed: AllowedApi, version_id: str) -> SandboxSpec:
+    """The sandbox that a call to this version of the API would use."""
+    row = allowed.row
+    resources = inputs.resources_of(row["resources"])
+    return SandboxSpec(str(row["id"]), version_id, row["generation"], resources)
+
+
+async def _store(services: Services, api_id: UUID, values: dict[str, Any]) -> AddedVersion:
+    row = await versions.add(services.database, values)
+    services.changes.publish("api", str(api_id))
+    return AddedVersion(
+        id=str(row["version_id"]),
+        api_id=str(api_id),
+        version=row["n"],
+        deployed=row["deployed"],
+    )

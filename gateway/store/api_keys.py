@@ -1,0 +1,60 @@
+"""Keys as their owners see them; the hash never leaves the database."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from gateway.store.apis import text
+from gateway.store.database import Database, Filter, Identity, Row
+from gateway.store.outcomes import call
+
+_COLUMNS = (
+    "id,tenant_id,created_by,name,display,limits,expires_at,revoked_at,last_used_at,created_at"
+)
+
+
+async def page(
+    database: Database, identity: Identity, api_id: UUID, limit: int, offset: int
+) -> list[Row]:
+    """Keys that open this API, newest first, revoked ones included."""
+    opened = await database.select(
+        "consumer_api_key_apis",
+        identity=identity,
+        columns="key_id",
+        where=[Filter("api_id", "eq", str(api_id))],
+    )
+    if not opened:
+        return []
+    ids = [str(row["key_id"]) for row in opened]
+    return await database.select(
+        "consumer_api_keys",
+        identity=identity,
+        columns=_COLUMNS,
+        where=[Filter("id", "in", ids)],
+        order="created_at.desc,id",
+        limit=limit,
+        offset=offset,
+    )
+
+
+async def find(database: Database, identity: Identity, key_id: UUID) -> Row | None:
+    """One key, when the identity may see it."""
+    rows = await database.select(
+        "consumer_api_keys",
+        identity=identity,
+        columns=_COLUMNS,
+        where=[Filter("id", "eq", str(key_id))],
+        limit=1,
+    )
+    return rows[0] if rows else None
+
+
+async def create(database: Database, values: Mapping[str, Any]) -> Row:
+    """Store a key by its hash."""
+    row: Row = await call(database, "create_key", {"p": dict(values)})
+    return row
+
+
+async def revoke(database: Database, key_id: UUID, actor: UUID | None) -> None:
+    """The key opens nothing any more."""
+    await call(database, "revoke_key", {"p_key_id": str(key_id), "p_actor": text(actor)})

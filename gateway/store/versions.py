@@ -1,0 +1,91 @@
+"""Versions and deployments in the database."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from gateway.store.apis import text, with_numbers
+from gateway.store.database import SERVICE, Database, Filter, Identity, Row
+from gateway.store.outcomes import call
+
+_COLUMNS = "id,api_id,n,digest,created_by,created_at"
+
+
+async def page(
+    database: Database, identity: Identity, api_id: UUID, limit: int, offset: int
+) -> list[Row]:
+    """Newest first, without the code."""
+    return await database.select(
+        "api_versions",
+        identity=identity,
+        columns=_COLUMNS,
+        where=[Filter("api_id", "eq", str(api_id))],
+        order="n.desc",
+        limit=limit,
+        offset=offset,
+    )
+
+
+async def find(database: Database, identity: Identity, api_id: UUID, n: int) -> Row | None:
+    """One version with its code."""
+    rows = await database.select(
+        "api_versions",
+        identity=identity,
+        columns=_COLUMNS + ",code",
+        where=[Filter("api_id", "eq", str(api_id)), Filter("n", "eq", n)],
+        limit=1,
+    )
+    return rows[0] if rows else None
+
+
+async def code(database: Database, version_id: str) -> str:
+    """The file to start, as the service reads it."""
+    rows = await database.select(
+        "api_versions",
+        identity=SERVICE,
+        columns="code",
+        where=[Filter("id", "eq", version_id)],
+        limit=1,
+    )
+    return str(rows[0]["code"])
+
+
+async def add(database: Database, values: Mapping[str, Any]) -> Row:
+    """Store the next version, deployed when asked to."""
+    stored: Row = await call(database, "add_version", {"p": dict(values)})
+    return stored
+
+
+async def deployments(
+    database: Database, identity: Identity, api_id: UUID, limit: int, offset: int
+) -> list[Row]:
+    """Newest first, replaced ones included."""
+    rows = await database.select(
+        "deployments",
+        identity=identity,
+        columns="id,api_id,version_id,weight,status,created_by,created_at",
+        where=[Filter("api_id", "eq", str(api_id))],
+        order="created_at.desc,id",
+        limit=limit,
+        offset=offset,
+    )
+    return await with_numbers(database, identity, rows)
+
+
+async def deploy(database: Database, api_id: UUID, n: int, weight: int, actor: UUID | None) -> Row:
+    """Let version `n` answer this share of the calls."""
+    arguments = {
+        "p_api_id": str(api_id),
+        "p_n": n,
+        "p_weight": weight,
+        "p_actor": text(actor),
+    }
+    row: Row = await call(database, "deploy_version", arguments)
+    return row
+
+
+async def roll_back(database: Database, api_id: UUID, actor: UUID | None) -> Row:
+    """Deploy what was fully deployed before."""
+    arguments = {"p_api_id": str(api_id), "p_actor": text(actor)}
+    row: Row = await call(database, "rollback_api", arguments)
+    return row
