@@ -1,0 +1,88 @@
+"""Roles and operations: the whole table, and what each kind of subject is told."""
+
+from uuid import UUID
+
+import pytest
+
+from gateway.auth.permissions import (
+    ALLOWED,
+    Operation,
+    Role,
+    permitted,
+    require,
+    require_admin,
+)
+from gateway.auth.subject import Admin, Anonymous, User
+from gateway.errors import ForbiddenError, NotFoundError, UnauthorizedError
+
+PERSON = User(UUID(int=1), "a@b.example", UUID(int=2), is_admin=False, claims="{}")
+ADMINISTRATOR = User(UUID(int=1), "a@b.example", UUID(int=2), is_admin=True, claims="{}")
+
+# one letter per role that may: owner, admin, developer, viewer
+TABLE = {
+    Operation.READ: "oadv",
+    Operation.READ_USAGE: "oadv",
+    Operation.READ_LOGS: "oad",
+    Operation.CREATE_API: "oad",
+    Operation.CHANGE_API: "oad",
+    Operation.DEPLOY: "oad",
+    Operation.MANAGE_KEYS: "oad",
+    Operation.DELETE_API: "oa",
+    Operation.MANAGE_MEMBERS: "oa",
+    Operation.CHANGE_TENANT: "oa",
+    Operation.DELETE_TENANT: "o",
+}
+
+
+def test_every_operation_and_role_is_decided() -> None:
+    assert set(TABLE) == set(Operation)
+    assert set(ALLOWED) == set(Role)
+
+
+@pytest.mark.parametrize("operation", Operation)
+@pytest.mark.parametrize("role", Role)
+def test_table(role: Role, operation: Operation) -> None:
+    assert permitted(role, operation) is (role.value[0] in TABLE[operation])
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_no_role_allows_nothing(operation: Operation) -> None:
+    assert not permitted(None, operation)
+
+
+def test_member_with_the_role_passes() -> None:
+    require(PERSON, Role.DEVELOPER, Operation.DEPLOY)
+
+
+def test_member_with_a_lower_role_is_told_so() -> None:
+    with pytest.raises(ForbiddenError):
+        require(PERSON, Role.VIEWER, Operation.DEPLOY)
+
+
+def test_stranger_is_not_told_that_it_exists() -> None:
+    with pytest.raises(NotFoundError):
+        require(PERSON, None, Operation.READ)
+
+
+def test_nobody_is_asked_to_sign_in_even_with_a_role() -> None:
+    with pytest.raises(UnauthorizedError):
+        require(Anonymous(), Role.OWNER, Operation.READ)
+
+
+@pytest.mark.parametrize("subject", [Admin(), ADMINISTRATOR])
+@pytest.mark.parametrize("operation", Operation)
+def test_admins_of_the_installation_may_do_everything(
+    subject: Admin | User, operation: Operation
+) -> None:
+    require(subject, None, operation)
+    require_admin(subject)
+
+
+def test_people_are_no_admins() -> None:
+    with pytest.raises(ForbiddenError):
+        require_admin(PERSON)
+
+
+def test_nobody_is_asked_to_sign_in_for_admin_work() -> None:
+    with pytest.raises(UnauthorizedError):
+        require_admin(Anonymous())
