@@ -1,0 +1,102 @@
+"""Which limits hold for a call: plan, tenant, API and key put together. Pure."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from gateway.auth.verified import VerifiedKey
+from gateway.errors import InvalidInputError
+from gateway.limits.types import Limit, Window
+
+MAX_QUANTITY = 1_000_000_000
+_WINDOWS = {window.value: window for window in Window}  # a plain str hashes faster than an enum
+_REMEMBERED = 50_000
+
+
+class InvalidLimitsError(InvalidInputError):
+    """Unknown window, or a quantity that is neither positive nor null; says which."""
+
+    code, title = "invalid_limits", "Invalid limits"
+
+
+def parse_limits(value: object) -> dict[str, int | None]:
+    """Limits as somebody sent them: window → positive whole number, or null for unlimited."""
+    if not isinstance(value, Mapping):
+        raise _invalid({"limits": 'must be an object like {"hour": 500}'})
+    mistakes = {
+        f"limits.{name}": reason
+        for name, quantity in value.items()
+        if (reason := _mistake(name, quantity))
+    }
+    if mistakes:
+        raise _invalid(mistakes)
+    return dict(value)
+
+
+def limits_of(
+    key: VerifiedKey, api_id: str, api_limits: Mapping[str, int | None]
+) -> tuple[Limit, ...]:
+    """Every limit a call with this key to this API counts against; empty means unlimited.
+
+    The tenant is the key's, and its own values replace those of its plan window by window.
+    """
+    return (
+        *_limits(f"tenant:{key.tenant_id}", {**key.plan_limits, **key.tenant_limits}),
+        *_limits(f"api:{api_id}", api_limits),
+        *_limits(f"key:{key.key_id}", key.limits),
+    )
+
+
+class LimitPlans:
+    """`limits_of`, remembered by key and API.
+
+    A remembered answer holds only for the very objects it was made from. Caches replace those
+    when something changes, so there is nothing here to invalidate.
+    """
+
+    def __init__(self, size: int = _REMEMBERED) -> None:
+        self._size = size
+        self._plans: OrderedDict[
+            tuple[str, str], tuple[VerifiedKey, Mapping[str, int | None], tuple[Limit, ...]]
+        ] = OrderedDict()
+
+    def of(
+        self, key: VerifiedKey, api_id: str, api_limits: Mapping[str, int | None]
+    ) -> tuple[Limit, ...]:
+        """Same answer as `limits_of`."""
+        pair = (key.key_id, api_id)
+        found = self._plans.get(pair)
+        if found is not None and found[0] is key and found[1] is api_limits:
+            return found[2]
+        limits = limits_of(key, api_id, api_limits)
+        self._plans[pair] = (key, api_limits, limits)
+        if len(self._plans) > self._size:
+            self._plans.popitem(last=False)
+        return limits
+
+
+def _limits(subject: str, quantities: Mapping[str, int | None]) -> list[Limit]:
+    return [
+        Limit(subject, window, quantity)
+        for name, window in _WINDOWS.items()
+        if (quantity := quantities.get(name)) is not None
+    ]
+
+
+def _mistake(name: object, quantity: object) -> str | None:
+    """What is wrong with one window; None when nothing is."""
+    if name not in _WINDOWS:
+        return f"unknown window; known are {', '.join(_WINDOWS)}"
+    if quantity is None:
+        return None
+    if isinstance(quantity, bool) or not isinstance(quantity, int):
+        return "must be a whole number, or null for unlimited"
+    if not 1 <= quantity <= MAX_QUANTITY:
+        return f"must be 1 to {MAX_QUANTITY}, or null for unlimited"
+    return None
+
+
+def _invalid(mistakes: dict[str, str]) -> InvalidLimitsError:
+    return InvalidLimitsError(
+        "; ".join(f"{field} {reason}" for field, reason in mistakes.items()),
+        extra={"errors": [{"field": f, "detail": reason} for f, reason in mistakes.items()]},
+    )
