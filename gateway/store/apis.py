@@ -42,6 +42,16 @@ async def page(
     )
 
 
+async def visible(database: Database, identity: Identity, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that the identity may see."""
+    if not ids:
+        return set()
+    rows = await database.select(
+        "apis", identity=identity, columns="id", where=[Filter("id", "in", list(ids))]
+    )
+    return {str(row["id"]) for row in rows}
+
+
 async def active_deployments(
     database: Database, identity: Identity, api_ids: Sequence[str]
 ) -> list[Row]:

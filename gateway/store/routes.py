@@ -1,0 +1,82 @@
+"""Queries of the call path: where a reference leads, a pinned version, a version's code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gateway.store.database import SERVICE, Database
+from sandbox.types import Resources
+
+_RESOURCE_NAMES = frozenset(field.name for field in fields(Resources))
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveVersion:
+    """A version that answers; `weight` is its share among the active ones."""
+
+    version_id: str
+    n: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a reference leads to, as it stood when it was read. Changes never touch it."""
+
+    api_id: str
+    slug: str
+    tenant_id: str
+    tenant_status: str
+    status: str
+    generation: int
+    limits: Mapping[str, int | None]
+    resources: Resources
+    versions: tuple[ActiveVersion, ...]
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Route":
+        """From what `gateway_route` answers."""
+        return cls(
+            api_id=row["api_id"],
+            slug=row["slug"],
+            tenant_id=row["tenant_id"],
+            tenant_status=row["tenant_status"],
+            status=row["status"],
+            generation=row["generation"],
+            limits=row["limits"] or {},
+            resources=_resources(row["resources"] or {}),
+            versions=tuple(
+                ActiveVersion(each["version_id"], each["n"], each["weight"])
+                for each in row["versions"] or ()
+            ),
+        )
+
+
+def _resources(stored: Mapping[str, Any]) -> Resources:
+    """Names this release does not know are left to the release that does."""
+    return Resources(**{name: stored[name] for name in stored if name in _RESOURCE_NAMES})
+
+
+class RouteStore:
+    """The three reads of the call path, as the service."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def route(self, reference: str) -> Route | None:
+        """By id or slug; None when no API has it."""
+        row = await self._rpc("gateway_route", p_ref=reference)
+        return None if row is None else Route.from_row(row)
+
+    async def version(self, api_id: str, n: int) -> str | None:
+        """Id of version `n` of an API; None when there is no such version."""
+        row = await self._rpc("gateway_version", p_api_id=api_id, p_n=n)
+        return None if row is None else str(row["version_id"])
+
+    async def code(self, version_id: str) -> str | None:
+        """The file of a version; None when it was deleted in the meantime."""
+        row = await self._rpc("gateway_code", p_version_id=version_id)
+        return None if row is None else str(row["code"])
+
+    async def _rpc(self, function: str, **arguments: object) -> Any:
+        return await self._database.rpc(function, arguments, identity=SERVICE)
