@@ -36,7 +36,7 @@ def render(error: SandgateError, request_id: str) -> tuple[int, list[tuple[bytes
         request_id=request_id,
         extra=error.extra,
     )
-    body = json.dumps(document, ensure_ascii=False).encode()
+    body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),

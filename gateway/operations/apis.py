@@ -26,7 +26,6 @@ from sandbox.types import SandboxSpec
 
 _log = structlog.get_logger(__name__)
 _SLUG_ATTEMPTS = 6
-_FIRST_KEY = "Deploy key"
 
 
 class ApiSuspendedError(ConflictError):
@@ -123,7 +122,7 @@ async def read_api(services: Services, subject: Known, ref: str) -> Api:
 
 
 async def change_api(services: Services, subject: Known, ref: str, change: ApiChange) -> Api:
-    """Change what is named; the next call already sees it."""
+    """Change what is named; the next call already sees it. A paused API holds no sandbox."""
     values = _checked_change(change)
     allowed = await access.require_api(services, subject, ref, Operation.CHANGE_API)
     if allowed.row["status"] == "suspended" and "status" in values:
@@ -131,6 +130,8 @@ async def change_api(services: Services, subject: Known, ref: str, change: ApiCh
     if values:
         await apis.change(services.database, allowed.id, values, access.actor_of(subject))
         services.changes.publish("api", str(allowed.id))
+    if values.get("status") == "paused":
+        await stop_all(services.sandboxes, str(allowed.id))
     row = await apis.find(services.database, allowed.identity, allowed.id)
     if row is None:
         raise access.ApiNotFoundError
@@ -162,7 +163,6 @@ async def _store(services: Services, subject: Known, draft: _Draft) -> CreatedAp
         "digest": draft.digest,
         "version_id": str(draft.version_id),
         "key_id": str(key_id),
-        "key_name": _FIRST_KEY,
         "key_hash": keys.hash_key(key, services.key_secret),
         "key_display": keys.display_form(key),
         "limits": dict(draft.limits),

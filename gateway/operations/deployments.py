@@ -8,8 +8,7 @@ from gateway.operations.ports import Services
 from gateway.operations.rehearse import rehearse
 from gateway.operations.values import Deployment, deployment_of
 from gateway.operations.versions import VersionNotFoundError, spec_of
-from gateway.store import apis, versions
-from gateway.store.database import Row
+from gateway.store import versions
 
 
 class InvalidWeightError(InvalidInputError):
@@ -33,7 +32,7 @@ async def deploy_version(
     actor = access.actor_of(subject)
     row = await versions.deploy(services.database, allowed.id, n, weight, actor)
     services.changes.publish("api", str(allowed.id))
-    return _deployment(row, n)
+    return deployment_of({**row, "n": row["version"]})
 
 
 async def roll_back(services: Services, subject: Known, ref: str) -> Deployment:
@@ -42,8 +41,7 @@ async def roll_back(services: Services, subject: Known, ref: str) -> Deployment:
     actor = access.actor_of(subject)
     row = await versions.roll_back(services.database, allowed.id, actor)
     services.changes.publish("api", str(allowed.id))
-    numbered = await apis.with_numbers(services.database, allowed.identity, [row])
-    return deployment_of(numbered[0])
+    return deployment_of({**row, "n": row["version"]})
 
 
 async def list_deployments(
@@ -55,7 +53,3 @@ async def list_deployments(
         services.database, allowed.identity, allowed.id, limit, offset
     )
     return [deployment_of(row) for row in rows]
-
-
-def _deployment(row: Row, n: int) -> Deployment:
-    return deployment_of({**row, "n": n})

@@ -41,12 +41,6 @@ class CodeTooLargeError(PayloadTooLargeError):
     code, title = "code_too_large", "Code too large"
 
 
-class InvalidLimitsError(InvalidInputError):
-    """Unknown window, or a quantity that is neither positive nor null."""
-
-    code, title = "invalid_limits", "Invalid limits"
-
-
 class InvalidStatusError(InvalidInputError):
     """Not a status that this request may set."""
 
@@ -120,11 +114,7 @@ def checked_status(status: str, allowed: frozenset[str] = OWNER_STATUSES) -> str
 
 def checked_limits(limits: Mapping[str, Any]) -> LimitsJson:
     """Quantity by window; null is unlimited. `Any`: JSON that nobody has looked at yet."""
-    try:
-        parsed = parse_limits(limits)
-    except ValueError as error:
-        raise InvalidLimitsError(str(error)) from error
-    return {str(window): quantity for window, quantity in parsed.items()}
+    return parse_limits(limits)
 
 
 def checked_resources(asked: Mapping[str, float]) -> dict[str, float]:

@@ -17,7 +17,6 @@ from gateway.operations.ports import Services
 from gateway.operations.rehearse import public_error, rehearse, withdraw
 from gateway.store import apis, versions
 from gateway.store.database import SERVICE
-from gateway.store.outcomes import OutcomeError
 from sandbox.types import SandboxError, SandboxSpec
 
 _log = structlog.get_logger(__name__)
@@ -94,12 +93,10 @@ async def _reload(services: Services, subject: Known, allowed: AllowedApi) -> Re
     try:
         for spec in specs:
             code = await versions.code(services.database, spec.version_id)
+            if code is None:
+                raise access.ApiNotFoundError
             await rehearse(services.sandboxes, spec, code)
         return await finish(_switch(services, subject, allowed.id, generation))
-    except OutcomeError as error:
-        if error.code != "generation_changed":
-            raise
-        return await _reloaded_by_other(services, allowed.id)
     except BaseException:
         await finish(_withdraw_unused(services, allowed, specs))
         raise
@@ -114,14 +111,6 @@ async def _withdraw_unused(
         return
     for spec in specs:
         await withdraw(services.sandboxes, spec)
-
-
-async def _reloaded_by_other(services: Services, api_id: UUID) -> Reloaded:
-    """Two reloads at once are one: the sandboxes are the same and fresh."""
-    row = await apis.find(services.database, SERVICE, api_id)
-    if row is None:
-        raise access.ApiNotFoundError
-    return Reloaded(str(api_id), row["generation"])
 
 
 async def _next_specs(
@@ -139,6 +128,7 @@ async def _next_specs(
 
 
 async def _switch(services: Services, subject: Known, api_id: UUID, generation: int) -> Reloaded:
+    """Two reloads at once are one: whoever comes second gets the generation of the first."""
     actor = access.actor_of(subject)
     following = await apis.bump_generation(services.database, api_id, generation, actor)
     services.changes.publish("api", str(api_id))

@@ -57,8 +57,8 @@ class CreatedApi:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """An immutable version; `code` only where one version is asked for."""
+class VersionSummary:
+    """An immutable version without its code."""
 
     id: str
     api_id: str
@@ -66,7 +66,19 @@ class Version:
     digest: str
     created_by: str | None
     created_at: str
-    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An immutable version with its code."""
+
+    id: str
+    api_id: str
+    version: int
+    digest: str
+    created_by: str | None
+    created_at: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +164,22 @@ def tenant_of(row: Row, role: str | None = None) -> Tenant:
     )
 
 
-def version_of(row: Row) -> Version:
-    """From a row of `api_versions`, with or without its code."""
-    return Version(
+def summary_of(row: Row) -> VersionSummary:
+    """From a row of `api_versions`."""
+    return VersionSummary(
         id=str(row["id"]),
         api_id=str(row["api_id"]),
         version=row["n"],
         digest=row["digest"],
         created_by=optional(row["created_by"]),
         created_at=row["created_at"],
-        code=row.get("code"),
     )
+
+
+def version_of(row: Row) -> Version:
+    """From a row of `api_versions` with its code."""
+    plain = summary_of(row)
+    return Version(**{name: getattr(plain, name) for name in plain.__slots__}, code=row["code"])
 
 
 def deployment_of(row: Row) -> Deployment:

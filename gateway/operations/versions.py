@@ -12,7 +12,14 @@ from gateway.operations.access import AllowedApi, Known
 from gateway.operations.finish import finish
 from gateway.operations.ports import Services
 from gateway.operations.rehearse import rehearse, withdraw
-from gateway.operations.values import AddedVersion, Version, optional, version_of
+from gateway.operations.values import (
+    AddedVersion,
+    Version,
+    VersionSummary,
+    optional,
+    summary_of,
+    version_of,
+)
 from gateway.store import versions
 from sandbox.types import SandboxSpec
 
@@ -61,11 +68,11 @@ async def add_version(
 
 async def list_versions(
     services: Services, subject: Known, ref: str, limit: int, offset: int
-) -> list[Version]:
+) -> list[VersionSummary]:
     """Newest first, without their code."""
     allowed = await access.require_api(services, subject, ref, Operation.READ)
     rows = await versions.page(services.database, allowed.identity, allowed.id, limit, offset)
-    return [version_of(row) for row in rows]
+    return [summary_of(row) for row in rows]
 
 
 async def read_version(services: Services, subject: Known, ref: str, n: int) -> Version:

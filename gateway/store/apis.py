@@ -105,7 +105,7 @@ async def remove(database: Database, api_id: UUID, actor: UUID | None) -> None:
 async def bump_generation(
     database: Database, api_id: UUID, expected: int, actor: UUID | None
 ) -> int:
-    """The next generation, unless somebody else was faster."""
+    """The next generation; when somebody else was faster, theirs."""
     arguments = {"p_api_id": str(api_id), "p_expected": expected, "p_actor": text(actor)}
     return int(await call(database, "bump_generation", arguments))
 

@@ -18,8 +18,9 @@ _TEXTS = {
     "version_not_found": "The API has no version of this number",
     "key_not_found": "No key of this id exists",
     "tenant_not_found": "No tenant of this id exists",
-    "plan_not_found": "No plan of this name exists",
-    "generation_changed": "The API was reloaded by somebody else at the same time",
+    "nothing_to_share_with": "No other version is deployed that could take the rest",
+    "not_deployed": "No version of this API is deployed",
+    "unknown_plan": "No plan of this name exists",
     "api_suspended": "The API is suspended by an administrator",
     "tenant_suspended": "The tenant is suspended",
 }

@@ -38,7 +38,7 @@ async def find(database: Database, identity: Identity, api_id: UUID, n: int) -> 
     return rows[0] if rows else None
 
 
-async def code(database: Database, version_id: str) -> str:
+async def code(database: Database, version_id: str) -> str | None:
     """The file to start, as the service reads it."""
     rows = await database.select(
         "api_versions",
@@ -47,7 +47,7 @@ async def code(database: Database, version_id: str) -> str:
         where=[Filter("id", "eq", version_id)],
         limit=1,
     )
-    return str(rows[0]["code"])
+    return str(rows[0]["code"]) if rows else None
 
 
 async def add(database: Database, values: Mapping[str, Any]) -> Row:

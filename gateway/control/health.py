@@ -1,0 +1,77 @@
+"""Routes for whoever watches the installation."""
+
+import time
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from gateway.control.services import Control
+from gateway.control.subject import Administrator, Signed
+from gateway.metrics import CONTENT_TYPE
+from gateway.operations import health
+from gateway.operations.health import Part, RunningSandbox
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """This process answers."""
+
+    status: str = "ok"
+
+
+class Ready(BaseModel):
+    """Every part of the installation; `ready` only when all are."""
+
+    ready: bool
+    parts: dict[str, Part]
+
+
+class Stats(BaseModel):
+    """This process and what runs now, as far as you may know."""
+
+    version: str
+    uptime_seconds: float
+    calls: dict[str, int]
+    runtime: str
+    tier: str
+    blanks: int
+    sandboxes: list[RunningSandbox]
+
+
+@router.get("/health")
+async def healthy() -> Health:
+    """Alive, whatever the state of the other parts."""
+    return Health()
+
+
+@router.get("/ready", responses={503: {"description": "Not ready", "model": Ready}})
+async def ready(services: Control, response: Response) -> Ready:
+    """Each part with its reason; 503 until all of them are there."""
+    parts = await health.readiness(services.operations, services.probes)
+    all_ok = all(part.ok for part in parts.values())
+    if not all_ok:
+        response.status_code = 503
+        response.headers["Retry-After"] = "2"
+    return Ready(ready=all_ok, parts=parts)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(services: Control, _subject: Administrator) -> Response:
+    """Counters in Prometheus' text format."""
+    return Response(services.metrics.render(), headers={"content-type": CONTENT_TYPE})
+
+
+@router.get("/api/stats")
+async def stats(services: Control, subject: Signed) -> Stats:
+    """Uptime, calls by class of status, and the sandboxes of your APIs."""
+    fleet = await health.fleet(services.operations, subject)
+    return Stats(
+        version=services.version,
+        uptime_seconds=time.monotonic() - services.started_at,
+        calls=services.metrics.totals(),
+        runtime=fleet.runtime,
+        tier=fleet.tier,
+        blanks=fleet.blanks,
+        sandboxes=list(fleet.sandboxes),
+    )

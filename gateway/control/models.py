@@ -1,0 +1,229 @@
+"""Bodies and pages of the control API as JSON; the use cases hold the rules."""
+
+from typing import Annotated, Generic, Literal, TypeVar
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    model_validator,
+)
+
+from gateway.limits.plan import MAX_QUANTITY
+from gateway.operations.inputs import BOUNDS
+from gateway.operations.values import Api
+
+Item = TypeVar("Item")
+Quantity = Annotated[StrictInt, Field(ge=1, le=MAX_QUANTITY)]
+PageLimit = Annotated[int, Query(ge=1, le=200)]
+PageOffset = Annotated[int, Query(ge=0, le=1_000_000)]
+
+
+class Body(BaseModel):
+    """Unknown members are mistakes, not noise."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Patch(Body):
+    """Absent leaves a thing as it is; null is no value for anything."""
+
+    @model_validator(mode="after")
+    def _no_null(self) -> "Patch":
+        for name in self.model_fields_set:
+            if getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be null; leave it out to keep it")
+        return self
+
+
+class LimitsBody(Body):
+    """Calls per window; null is unlimited, absent is what the plan or the tenant says."""
+
+    minute: Quantity | None = None
+    hour: Quantity | None = None
+    day: Quantity | None = None
+
+    def named(self) -> dict[str, int | None]:
+        """Only the windows that were sent."""
+        return self.model_dump(exclude_unset=True)
+
+
+class ResourcesBody(Body):
+    """What one sandbox may use; absent is the default."""
+
+    memory_mb: StrictInt | None = Field(
+        None, ge=int(BOUNDS["memory_mb"].low), le=int(BOUNDS["memory_mb"].high)
+    )
+    cpus: float | None = Field(
+        None, ge=BOUNDS["cpus"].low, le=BOUNDS["cpus"].high, strict=True, allow_inf_nan=False
+    )
+    pids: StrictInt | None = Field(None, ge=int(BOUNDS["pids"].low), le=int(BOUNDS["pids"].high))
+    tmp_mb: StrictInt | None = Field(
+        None, ge=int(BOUNDS["tmp_mb"].low), le=int(BOUNDS["tmp_mb"].high)
+    )
+
+    def named(self) -> dict[str, float]:
+        """Only what was sent with a value."""
+        return self.model_dump(exclude_none=True)
+
+
+class Page(BaseModel, Generic[Item]):
+    """Part of a list; there may be more when it is as long as `limit`."""
+
+    items: list[Item]
+    limit: int
+    offset: int
+
+
+class ActiveVersionView(BaseModel):
+    """A version that answers now and its share of the calls in per cent."""
+
+    version: int
+    weight: int
+
+
+class ResourcesView(BaseModel):
+    """What each sandbox of the API may use."""
+
+    memory_mb: int
+    cpus: float
+    pids: int
+    tmp_mb: int
+
+
+class ApiView(BaseModel):
+    """An API; `version` is the one that answers most calls."""
+
+    id: str
+    tenant_id: str
+    slug: str
+    name: str
+    description: str
+    status: str
+    endpoint_url: str
+    version: int | None
+    versions: list[ActiveVersionView]
+    generation: int
+    limits: dict[str, int | None]
+    resources: ResourcesView
+    created_by: str | None
+    created_at: str
+    updated_at: str
+
+
+class CreatedApiView(ApiView):
+    """A new API; `api_key` is shown this once."""
+
+    api_key: str
+    key_id: str
+    key_display: str
+
+
+class CreateKeyBody(Body):
+    """A new key."""
+
+    name: str | None = None
+    expires_at: AwareDatetime | None = None
+    limits: LimitsBody = LimitsBody()
+
+
+class KeyView(BaseModel):
+    """A key without its secret."""
+
+    id: str
+    tenant_id: str
+    name: str
+    display: str
+    limits: dict[str, int | None]
+    expires_at: str | None
+    revoked_at: str | None
+    last_used_at: str | None
+    created_at: str
+
+
+class CreatedKeyView(KeyView):
+    """A new key; `key` is shown this once."""
+
+    key: str
+    api_ids: list[str]
+
+
+class CreateApiBody(Body):
+    """A new API from one file of Python."""
+
+    name: str
+    code: str
+    description: str = ""
+    tenant_id: UUID | None = None
+    limits: LimitsBody = LimitsBody()
+    resources: ResourcesBody = Field(default_factory=lambda: ResourcesBody.model_validate({}))
+
+
+class PatchApiBody(Patch):
+    """What may change about an API; `limits` and `resources` replace all that was set."""
+
+    name: str | None = None
+    description: str | None = None
+    status: Literal["active", "paused"] | None = None
+    limits: LimitsBody | None = None
+    resources: ResourcesBody | None = None
+
+
+class CreateVersionBody(Body):
+    """Code of the next version."""
+
+    code: str
+    deploy: StrictBool = True
+
+
+class DeployBody(Body):
+    """Which version shall answer which share of the calls, in per cent."""
+
+    version: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
+    weight: Annotated[StrictInt, Field(ge=1, le=100)] = 100
+
+
+class PatchTenantBody(Patch):
+    """What an administrator may change; `limits` replaces all overrides, null is unlimited."""
+
+    plan: str | None = None
+    status: Literal["active", "suspended"] | None = None
+    limits: LimitsBody | None = None
+
+
+def api_fields(api: Api, base_url: str) -> dict[str, object]:
+    """Members of `ApiView`; the endpoint is under the address the client used."""
+    first = max(api.versions, key=lambda active: active.weight, default=None)
+    return {
+        **{name: getattr(api, name) for name in api.__slots__},
+        "version": first.version if first else None,
+        "versions": [{"version": v.version, "weight": v.weight} for v in api.versions],
+        "resources": {name: getattr(api.resources, name) for name in api.resources.__slots__},
+        "endpoint_url": f"{base_url.rstrip('/')}/{api.id}",
+    }
+
+
+class AnalyticsView(BaseModel):
+    """Sums over the recorded calls of one API."""
+
+    model_config = ConfigDict(extra="allow")
+
+    api_id: str
+    days: int
+    since: str
+    calls: int = 0
+    errors: int = 0
+    client_errors: int = 0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+    by_day: list[dict[str, str | int | float | None]] = []
+    by_version: list[dict[str, str | int | float | None]] = []
+    by_key: list[dict[str, str | int | float | None]] = []
+    top_paths: list[dict[str, str | int | float | None]] = []

@@ -1,0 +1,51 @@
+"""What the control plane is built from."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from gateway.auth.subject import User
+from gateway.metrics import Metrics
+from gateway.operations.health import Probe
+from gateway.operations.ports import Services
+
+
+class Sessions(Protocol):
+    """Who knows the people behind access tokens."""
+
+    async def verify(self, token: str) -> User:
+        """The person of a valid session; UnauthorizedError for anything else."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ControlServices:
+    """`probes` are parts beside database and sandboxes that `/ready` asks as well."""
+
+    operations: Services
+    sessions: Sessions
+    admin_key: str = field(repr=False)
+    metrics: Metrics
+    version: str
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.monotonic)
+
+
+def control_of(request: Request) -> ControlServices:
+    """The services of the application that answers this request."""
+    services = request.app.state.control
+    if not isinstance(services, ControlServices):
+        raise TypeError("the application was not made by build_control")
+    return services
+
+
+def operations_of(request: Request) -> Services:
+    """What use cases act through."""
+    return control_of(request).operations
+
+
+Control = Annotated[ControlServices, Depends(control_of)]
+Ops = Annotated[Services, Depends(operations_of)]
