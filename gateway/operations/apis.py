@@ -20,8 +20,7 @@ from gateway.operations.rehearse import rehearse, stop_all
 from gateway.operations.slugs import slug_of
 from gateway.operations.values import ActiveVersion, Api, CreatedApi, optional
 from gateway.store import apis
-from gateway.store.database import SERVICE, Identity, Row
-from gateway.store.outcomes import OutcomeError
+from gateway.store.database import SERVICE, DatabaseError, Identity, Row
 from sandbox.types import SandboxSpec
 
 _log = structlog.get_logger(__name__)
@@ -184,7 +183,7 @@ async def _insert(services: Services, values: Mapping[str, Any]) -> None:
         slug = slug_of(values["name"], suffix)
         try:
             await apis.create(services.database, {**values, "slug": slug})
-        except OutcomeError as error:
+        except DatabaseError as error:
             if error.code != "slug_taken" or attempt == _SLUG_ATTEMPTS - 1:
                 raise
         else:

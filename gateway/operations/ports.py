@@ -40,7 +40,7 @@ class Sandboxes(Protocol):
 class Changes(Protocol):
     """Announces a committed change to every cache in this process, before it returns."""
 
-    def publish(self, kind: str, id: str) -> None:  # noqa: A002 - the word of the channel's payload
+    def publish(self, kind: str, identifier: str, /) -> None:
         """`kind` is api, key, tenant, plan or all."""
         ...
 

@@ -92,14 +92,19 @@ async def _reload(services: Services, subject: Known, allowed: AllowedApi) -> Re
     specs = await _next_specs(services, allowed, generation + 1)
     try:
         for spec in specs:
-            code = await versions.code(services.database, spec.version_id)
-            if code is None:
-                raise access.ApiNotFoundError
+            code = await _code(services, spec)
             await rehearse(services.sandboxes, spec, code)
         return await finish(_switch(services, subject, allowed.id, generation))
     except BaseException:
         await finish(_withdraw_unused(services, allowed, specs))
         raise
+
+
+async def _code(services: Services, spec: SandboxSpec) -> str:
+    code = await versions.code(services.database, spec.version_id)
+    if code is None:
+        raise access.ApiNotFoundError
+    return code
 
 
 async def _withdraw_unused(

@@ -5,8 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.store.apis import text
-from gateway.store.database import Database, Filter, Identity, Row
-from gateway.store.outcomes import call
+from gateway.store.database import SERVICE, Database, Filter, Identity, Row
 
 _COLUMNS = (
     "id,tenant_id,created_by,name,display,limits,expires_at,revoked_at,last_used_at,created_at"
@@ -51,10 +50,12 @@ async def find(database: Database, identity: Identity, key_id: UUID) -> Row | No
 
 async def create(database: Database, values: Mapping[str, Any]) -> Row:
     """Store a key by its hash."""
-    row: Row = await call(database, "create_key", {"p": dict(values)})
+    row: Row = await database.rpc("create_key", {"p": dict(values)}, identity=SERVICE)
     return row
 
 
 async def revoke(database: Database, key_id: UUID, actor: UUID | None) -> None:
     """The key opens nothing any more."""
-    await call(database, "revoke_key", {"p_key_id": str(key_id), "p_actor": text(actor)})
+    await database.rpc(
+        "revoke_key", {"p_key_id": str(key_id), "p_actor": text(actor)}, identity=SERVICE
+    )

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from gateway.store.database import SERVICE, Database, Filter, Identity, Row
-from gateway.store.outcomes import call
 
 COLUMNS = (
     "id,tenant_id,created_by,slug,name,description,status,generation,limits,resources,"
@@ -84,7 +83,7 @@ async def with_numbers(
 
 async def create(database: Database, values: Mapping[str, Any]) -> Row:
     """API, version 1, deployment and key in one transaction."""
-    stored: Row = await call(database, "create_api", {"p": dict(values)})
+    stored: Row = await database.rpc("create_api", {"p": dict(values)}, identity=SERVICE)
     return stored
 
 
@@ -93,13 +92,15 @@ async def change(
 ) -> Row:
     """Change the named columns."""
     arguments = {"p_api_id": str(api_id), "p": dict(values), "p_actor": text(actor)}
-    row: Row = await call(database, "update_api", arguments)
+    row: Row = await database.rpc("update_api", arguments, identity=SERVICE)
     return row
 
 
 async def remove(database: Database, api_id: UUID, actor: UUID | None) -> None:
     """Delete the API with its versions and deployments; its keys open it no longer."""
-    await call(database, "delete_api", {"p_api_id": str(api_id), "p_actor": text(actor)})
+    await database.rpc(
+        "delete_api", {"p_api_id": str(api_id), "p_actor": text(actor)}, identity=SERVICE
+    )
 
 
 async def bump_generation(
@@ -107,7 +108,7 @@ async def bump_generation(
 ) -> int:
     """The next generation; when somebody else was faster, theirs."""
     arguments = {"p_api_id": str(api_id), "p_expected": expected, "p_actor": text(actor)}
-    return int(await call(database, "bump_generation", arguments))
+    return int(await database.rpc("bump_generation", arguments, identity=SERVICE))
 
 
 async def exists(database: Database, api_id: UUID) -> bool:

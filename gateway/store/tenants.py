@@ -6,7 +6,6 @@ from uuid import UUID
 
 from gateway.store.apis import text
 from gateway.store.database import SERVICE, Database, Filter, Identity, Row
-from gateway.store.outcomes import call
 
 _COLUMNS = "id,name,kind,owner_id,plan,status,limits,created_at"
 
@@ -88,7 +87,7 @@ async def change(
 ) -> Row:
     """Change plan, status or limits."""
     arguments = {"p_tenant_id": str(tenant_id), "p": dict(values), "p_actor": text(actor)}
-    row: Row = await call(database, "update_tenant", arguments)
+    row: Row = await database.rpc("update_tenant", arguments, identity=SERVICE)
     return row
 
 

@@ -3,12 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from gateway.store.database import Database, Row
-from gateway.store.outcomes import call
+from gateway.store.database import SERVICE, Database, Row
 
 
 async def analytics(database: Database, api_id: UUID, since: datetime) -> Row:
     """Calls of one API since a time, by day, version, key and path."""
     arguments = {"p_api_id": str(api_id), "p_since": since.isoformat()}
-    sums: Row = await call(database, "api_analytics", arguments)
+    sums: Row = await database.rpc("api_analytics", arguments, identity=SERVICE)
     return sums

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from gateway.store.apis import text, with_numbers
 from gateway.store.database import SERVICE, Database, Filter, Identity, Row
-from gateway.store.outcomes import call
 
 _COLUMNS = "id,api_id,n,digest,created_by,created_at"
 
@@ -52,7 +51,7 @@ async def code(database: Database, version_id: str) -> str | None:
 
 async def add(database: Database, values: Mapping[str, Any]) -> Row:
     """Store the next version, deployed when asked to."""
-    stored: Row = await call(database, "add_version", {"p": dict(values)})
+    stored: Row = await database.rpc("add_version", {"p": dict(values)}, identity=SERVICE)
     return stored
 
 
@@ -80,12 +79,12 @@ async def deploy(database: Database, api_id: UUID, n: int, weight: int, actor: U
         "p_weight": weight,
         "p_actor": text(actor),
     }
-    row: Row = await call(database, "deploy_version", arguments)
+    row: Row = await database.rpc("deploy_version", arguments, identity=SERVICE)
     return row
 
 
 async def roll_back(database: Database, api_id: UUID, actor: UUID | None) -> Row:
     """Deploy what was fully deployed before."""
     arguments = {"p_api_id": str(api_id), "p_actor": text(actor)}
-    row: Row = await call(database, "rollback_api", arguments)
+    row: Row = await database.rpc("rollback_api", arguments, identity=SERVICE)
     return row
