@@ -166,7 +166,9 @@ class EmbeddedPostgres:
         )
         if done.returncode != 0:
             shutil.rmtree(fresh, ignore_errors=True)
-            raise PostgresStartError(f"initdb failed: {done.stderr.decode(errors='replace')[-800:]}")
+            raise PostgresStartError(
+                f"initdb failed: {done.stderr.decode(errors='replace')[-800:]}"
+            )
         fresh.rename(self._cluster)
 
     def _check_version(self, cluster: str) -> None:

@@ -11,6 +11,7 @@ from gateway.errors import SandgateError
 _FILE_NAME = re.compile(r"^(\d+)_(.*)\.sql$")
 _LOCK = 0x53414E44  # any number does, as long as every migrator uses the same
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
+MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"
 _HISTORY = """
 create schema if not exists supabase_migrations;
 create table if not exists supabase_migrations.schema_migrations (
@@ -62,7 +63,7 @@ def pending(migrations: list[Migration], applied: set[str]) -> list[Migration]:
 
 
 async def migrate(
-    socket_dir: Path, migrations_dir: Path, *, database: str = "postgres"
+    socket_dir: Path, migrations_dir: Path = MIGRATIONS, *, database: str = "postgres"
 ) -> list[str]:
     """Prepare the embedded database and apply what is missing; answers the applied versions."""
     migrations = read_migrations(migrations_dir)

@@ -191,7 +191,7 @@ begin
     if p ->> 'plan' is not null
         and not exists (select from public.plans where name = p ->> 'plan')
     then
-        perform private.refuse(422, 'unknown_plan', 'There is no such plan.');
+        perform private.refuse(422, 'plan_not_found', 'There is no such plan.');
     elsif p ->> 'status' not in ('active', 'suspended') then
         perform private.refuse(422, 'invalid_status', 'A tenant is active or suspended.');
     end if;

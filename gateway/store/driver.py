@@ -1,0 +1,39 @@
+"""Everything that is particular to asyncpg: connecting, and its errors in our words."""
+
+import http
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from gateway.store.database import DatabaseError, DatabaseUnavailableError
+
+# connection lost, out of resources, operator intervention (shutdown, cancelled by a timeout)
+_AWAY = ("08", "53", "57")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's failures into ours; nothing else of asyncpg leaves the store."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        raise from_postgres(error) from error
+    except (TimeoutError, OSError, asyncpg.InterfaceError) as error:
+        # InterfaceError: the connection was closed under us, or the pool is closing
+        raise DatabaseUnavailableError() from error
+
+
+def from_postgres(error: asyncpg.PostgresError) -> DatabaseError | DatabaseUnavailableError:
+    """The failure of one statement. `PTxyz` becomes a problem of status xyz."""
+    state = str(error.sqlstate or "")
+    if state.startswith(_AWAY) or isinstance(error, asyncpg.PostgresConnectionError):
+        return DatabaseUnavailableError()
+    message = str(getattr(error, "message", None) or error)
+    refused = DatabaseError(state, message)
+    if state.startswith("PT") and state[2:].isdigit():
+        refused.status = int(state[2:])
+        refused.code = message
+        refused.title = http.HTTPStatus(refused.status).phrase
+        refused.detail = str(getattr(error, "detail", None) or refused.title)
+    return refused

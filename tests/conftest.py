@@ -1,0 +1,80 @@
+"""A real Postgres for every test that asks for one: one server a session, one database a test."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.migrate import migrate
+from gateway.store.postgres import PostgresDatabase
+
+TEMPLATE = "sandgate_template"
+# durability is tested where it matters, with a server of its own
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A running server with a migrated template database."""
+    folder = Path(tempfile.mkdtemp(prefix="sgt-"))
+    server = EmbeddedPostgres(folder, settings=FAST)
+    try:
+        asyncio.run(_prepare(server))
+        yield server
+    finally:
+        asyncio.run(server.stop())
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def database_name(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """Name of a migrated database that only this test uses."""
+    name = f"test_{uuid4().hex[:12]}"
+    await _administer(postgres, f"create database {name} template {TEMPLATE}")
+    yield name
+    await _administer(postgres, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def database(
+    postgres: EmbeddedPostgres, database_name: str
+) -> AsyncIterator[PostgresDatabase]:
+    """The store on this test's database."""
+    async with await PostgresDatabase.connect(
+        postgres.socket_dir, database=database_name
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def dsn(postgres: EmbeddedPostgres, database_name: str) -> str:
+    """Address of this test's database for its owner, the role `postgres`."""
+    return postgres.dsn("postgres", database_name)
+
+
+@pytest.fixture
+async def owner(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A bare connection of the owner, past row-level security."""
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    await connection.close()
+
+
+async def _prepare(server: EmbeddedPostgres) -> None:
+    await server.start()
+    await _administer(server, f"create database {TEMPLATE}")
+    await migrate(server.socket_dir, database=TEMPLATE)
+
+
+async def _administer(server: EmbeddedPostgres, command: str) -> None:
+    connection = await asyncpg.connect(server.dsn("supabase_admin"))
+    try:
+        await connection.execute(command)
+    finally:
+        await connection.close()

@@ -1,0 +1,201 @@
+"""People, tenants, APIs and keys in a test's database, each made with one call."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from gateway.store.database import SERVICE, Database, Identity
+
+CODE = "from fastapi import FastAPI\n\napp = FastAPI()\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user with the personal tenant that signing up made."""
+
+    id: str
+    email: str
+    tenant_id: str
+
+    @property
+    def identity(self) -> Identity:
+        """How statements run when this person asks."""
+        return user_identity(self.id, self.email)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """A stored key; `key_hash` is what it is found by."""
+
+    id: str
+    key_hash: str
+    tenant_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MadeApi:
+    """An active API with one version, and a key that opens it."""
+
+    id: str
+    slug: str
+    tenant_id: str
+    version_id: str
+    key: MadeKey
+
+
+def user_identity(user_id: str, email: str = "") -> Identity:
+    """`authenticated` with the claims of an access token."""
+    claims = {"sub": user_id, "role": "authenticated", "email": email}
+    return Identity("authenticated", json.dumps(claims))
+
+
+async def make_user(dsn: str, email: str | None = None, *, is_admin: bool = False) -> Person:
+    """A person as the issuer stores one; `dsn` is the owner's address (see the fixture)."""
+    user_id, email = uuid4(), email or f"{uuid4().hex[:10]}@example.com"
+    connection = await asyncpg.connect(dsn.replace("//postgres@", "//supabase_auth_admin@"))
+    try:
+        await connection.execute(
+            "insert into auth.users (id, aud, role, email, created_at, updated_at)"
+            " values ($1, 'authenticated', 'authenticated', $2, now(), now())",
+            user_id,
+            email,
+        )
+    finally:
+        await connection.close()
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(
+            "update public.user_profiles set is_admin = $2 where id = $1", user_id, is_admin
+        )
+        tenant_id = await connection.fetchval(
+            "select id from public.tenants where owner_id = $1 and kind = 'personal'", user_id
+        )
+    finally:
+        await connection.close()
+    return Person(str(user_id), email, str(tenant_id))
+
+
+async def make_tenant(
+    database: Database,
+    owner: Person,
+    *,
+    name: str = "team",
+    plan: str = "free",
+    limits: dict[str, int | None] | None = None,
+) -> str:
+    """A team tenant with its owner as member; answers its id."""
+    tenant_id = str(uuid4())
+    row = {"id": tenant_id, "name": name, "owner_id": owner.id, "kind": "team", "plan": plan}
+    await database.insert("tenants", [{**row, "limits": limits or {}}], identity=SERVICE)
+    await add_member(database, tenant_id, owner.id, "owner")
+    return tenant_id
+
+
+async def add_member(database: Database, tenant_id: str, user_id: str, role: str) -> None:
+    """Make a person a member of a tenant."""
+    row = {"tenant_id": tenant_id, "user_id": user_id, "role": role}
+    await database.insert("tenant_members", [row], identity=SERVICE)
+
+
+async def make_api(
+    database: Database,
+    tenant_id: str,
+    *,
+    created_by: str | None = None,
+    name: str | None = None,
+    code: str = CODE,
+    **more: Any,
+) -> MadeApi:
+    """An active API; `more` overrides any argument of `create_api`."""
+    api_id, version_id, key_id = str(uuid4()), str(uuid4()), str(uuid4())
+    name = name or f"api {api_id[:8]}"
+    key_hash = hashlib.sha256(key_id.encode()).hexdigest()
+    arguments = {
+        "id": api_id,
+        "tenant_id": tenant_id,
+        "created_by": created_by,
+        "name": name,
+        "slug": f"api-{api_id[:8]}",
+        "description": "",
+        "code": code,
+        "digest": hashlib.sha256(code.encode()).hexdigest(),
+        "version_id": version_id,
+        "key_id": key_id,
+        "key_hash": key_hash,
+        "key_display": "sg_live_ab…wxyz",
+        "resources": {},
+        "limits": {},
+        **more,
+    }
+    made = await database.rpc("create_api", {"p": arguments}, identity=SERVICE)
+    key = MadeKey(arguments["key_id"], arguments["key_hash"], tenant_id)
+    return MadeApi(made["id"], made["slug"], tenant_id, arguments["version_id"], key)
+
+
+async def make_key(
+    database: Database,
+    tenant_id: str,
+    api_ids: list[str],
+    *,
+    key_hash: str | None = None,
+    limits: dict[str, int | None] | None = None,
+    expires_at: str | None = None,
+) -> MadeKey:
+    """A key of a tenant for these APIs."""
+    key_id = str(uuid4())
+    key_hash = key_hash or hashlib.sha256(key_id.encode()).hexdigest()
+    arguments = {
+        "id": key_id,
+        "tenant_id": tenant_id,
+        "created_by": None,
+        "name": "a key",
+        "key_hash": key_hash,
+        "display": "sg_live_ab…wxyz",
+        "api_ids": api_ids,
+        "limits": limits or {},
+        "expires_at": expires_at,
+    }
+    await database.rpc("create_key", {"p": arguments}, identity=SERVICE)
+    return MadeKey(key_id, key_hash, tenant_id)
+
+
+async def add_version(
+    database: Database, api: MadeApi, *, code: str = CODE, deploy: bool = True
+) -> dict[str, Any]:
+    """One more version; answers what `add_version` answers."""
+    arguments = {
+        "api_id": api.id,
+        "version_id": str(uuid4()),
+        "code": code,
+        "digest": hashlib.sha256(code.encode()).hexdigest(),
+        "created_by": None,
+        "deploy": deploy,
+    }
+    answer: dict[str, Any] = await database.rpc("add_version", {"p": arguments}, identity=SERVICE)
+    return answer
+
+
+def usage_call(api: MadeApi, at: float, **changed: Any) -> dict[str, Any]:
+    """One call as `record_usage` takes it."""
+    call = {
+        "request_id": uuid4().hex,
+        "at": at,
+        "api_id": str(UUID(api.id)),
+        "tenant_id": api.tenant_id,
+        "caller_tenant_id": api.key.tenant_id,
+        "key_id": api.key.id,
+        "version": 1,
+        "method": "GET",
+        "path": "/",
+        "status_code": 200,
+        "error_code": None,
+        "response_time_us": 1500,
+        "request_size_bytes": 10,
+        "response_size_bytes": 20,
+        "limits": [[f"tenant:{api.key.tenant_id}", "hour"]],
+    }
+    return {**call, **changed}
