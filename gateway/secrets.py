@@ -48,7 +48,7 @@ def load_or_create_secrets(data_dir: Path, admin_api_key: SecretStr | None = Non
     path = data_dir / FILE_NAME
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (data_dir / f"{FILE_NAME}.lock").open("w", opener=_private) as lock:
+        with open(data_dir / f"{FILE_NAME}.lock", "w", opener=_private) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two first starts at once make one set
             if not path.exists():
                 _write(path, _make())
@@ -85,7 +85,7 @@ def _write(path: Path, values: dict[str, str]) -> None:
     """Whole or absent, also when the machine loses power meanwhile."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
-    with fresh.open("x", opener=_private) as file:
+    with open(fresh, "x", opener=_private) as file:
         json.dump(values, file, indent=2)
         file.flush()
         os.fsync(file.fileno())

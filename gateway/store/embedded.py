@@ -1,7 +1,6 @@
 """The embedded Postgres: one cluster in the data directory, one server as a child of ours."""
 
 import asyncio
-import ctypes
 import errno
 import fcntl
 import hashlib
@@ -9,10 +8,10 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,6 +19,7 @@ import asyncpg
 
 from gateway.store import binaries
 from gateway.store.binaries import PostgresStartError, ServiceUser
+from gateway.store.processes import IS_LINUX, die_with_parent, process_state
 
 SUPERUSER = "supabase_admin"
 SOCKET_NAME = ".s.PGSQL.5432"
@@ -36,7 +36,6 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
-_PR_SET_PDEATHSIG = 1
 
 
 class EmbeddedPostgres:
@@ -99,9 +98,10 @@ class EmbeddedPostgres:
             if self._take_lock():
                 return None
             await asyncio.sleep(0.5)
-        while (code := self._process.poll()) is None:
+        while True:
+            if (code := self._process.poll()) is not None:
+                return code
             await asyncio.sleep(0.1)
-        return code
 
     async def stop(self) -> None:
         """Stop our server cleanly, harder when it does not obey; then give up ownership."""
@@ -111,7 +111,8 @@ class EmbeddedPostgres:
             if (pid := self.pid) is None:
                 break
             os.kill(pid, step)
-            await self._exited(time.monotonic() + seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.wait_exit(), seconds)
         self._process = None
         self._clean_up()
         self._release()
@@ -207,7 +208,7 @@ class EmbeddedPostgres:
         A server that runs as another user may be unable to walk there (a checkout below a
         home of mode 0700); the kernel's own link to the working directory needs no walk.
         """
-        return "/proc/self/cwd" if self._user.switched and _is_linux() else str(folder)
+        return "/proc/self/cwd" if self._user.switched and IS_LINUX else str(folder)
 
     async def _end_predecessor(self, deadline: float) -> None:
         """A server whose starter died is on its way out: wait, insist, and drop a dead one's pid.
@@ -258,7 +259,7 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 process_group=0,  # a terminal's Ctrl-C is the supervisor's to order
-                preexec_fn=_die_with_parent(os.getpid()),
+                preexec_fn=die_with_parent(os.getpid()),
                 **self._user.popen,
             )
 
@@ -273,10 +274,6 @@ class EmbeddedPostgres:
             return False
         await connection.close(timeout=2)
         return True
-
-    async def _exited(self, deadline: float) -> None:
-        while self.pid is not None and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
 
     def _take_lock(self) -> bool:
         if self._lock is not None:
@@ -306,55 +303,12 @@ class EmbeddedPostgres:
             return ""
 
 
-def process_state(pid: int) -> str:
-    """`postgres`, `zombie`, `other` or `gone`."""
-    if _is_linux():
-        try:
-            text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            return "gone"
-        name, _, rest = text.partition("(")[2].rpartition(")")
-        state = rest.split()[0]
-    else:
-        shown = subprocess.run(
-            ["ps", "-o", "stat=,comm=", "-p", str(pid)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=10,
-        ).stdout.split(maxsplit=1)
-        if len(shown) < 2:
-            return "gone"
-        state, name = shown[0], shown[1]
-    if state.startswith("Z"):
-        return "zombie"
-    return "postgres" if "postgres" in name else "other"
-
-
 def _recorded_pid(pid_file: Path) -> int | None:
     try:
         first = pid_file.read_text().split("\n", 1)[0]
     except FileNotFoundError:
         return None
     return int(first) if first.isdigit() else None
-
-
-def _is_linux() -> bool:
-    return sys.platform == "linux"
-
-
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """What the child does between fork and exec, after it has changed its user."""
-    if not _is_linux():
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def arrange() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
-        if os.getppid() != parent:  # the parent died before the kernel was told
-            os._exit(1)
-
-    return arrange
 
 
 async def _pause(deadline: float, complaint: str) -> None:
