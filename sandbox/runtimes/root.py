@@ -21,8 +21,10 @@ from sandbox.runtimes.root_plan import RUNNER_SOURCE, Plan, plan_root
 
 # -I: no variables and no working directory on the import path
 RUNNER_ARGV = ("/python/bin/python3", "-I", "-m", "runner", "--control", "/ctl/control.sock")
+TMP = "/tmp"  # noqa: S108 - the sandbox's own, not the host's
+SHM = "/dev/shm"  # noqa: S108 - likewise
 RUNNER_ENV = {
-    "HOME": "/tmp",  # noqa: S108 - the sandbox's own, not the host's
+    "HOME": TMP,
     "LANG": "C.UTF-8",
     "LOGNAME": "sandbox",
     # worker threads would otherwise reserve 64 MB of address space each

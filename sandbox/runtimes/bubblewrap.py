@@ -1,0 +1,264 @@
+"""Sandboxes without an engine: bubblewrap, a system call filter, limits and a control group."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
+
+from sandbox.runtimes import bubblewrap_args as args
+from sandbox.runtimes import cgroup, seccomp
+from sandbox.runtimes.base import Found, Handle, Launch, RuntimeUnavailableError
+from sandbox.runtimes.bubblewrap_process import BubblewrapProcess, Start, start
+from sandbox.runtimes.identity import NOBODY, uid_of
+from sandbox.runtimes.root import RunnerRoot, build_root
+from sandbox.types import Tier
+
+PROGRAM = "bwrap"
+END_SECONDS = 10.0
+TRIAL_SECONDS = 10.0
+PAUSE = 0.01
+
+
+class BubblewrapHandle:
+    """One sandbox of this process."""
+
+    def __init__(
+        self, sandbox_id: str, process: BubblewrapProcess, group: cgroup.Group | None
+    ) -> None:
+        self._sandbox_id = sandbox_id
+        self._process = process
+        self._group = group
+        self._out_of_memory = False
+        self._removing = asyncio.Lock()
+        self._removed = False
+
+    @property
+    def sandbox_id(self) -> str:
+        """The id given at launch."""
+        return self._sandbox_id
+
+    @property
+    def pid(self) -> int:
+        """Host pid of the bubblewrap process."""
+        return self._process.pid
+
+    async def wait(self) -> None:
+        """Return when the sandbox has ended, whoever ended it."""
+        await self._process.wait()
+
+    async def oom_killed(self) -> bool:
+        """Whether the kernel killed something in it for memory; needs a control group."""
+        if self._group is not None and not self._removed:
+            self._out_of_memory = self._out_of_memory or self._group.oom_kills() > 0
+        return self._out_of_memory
+
+    async def destroy(self) -> None:
+        """Kill everything in it, then give back its group and descriptors."""
+        async with self._removing:
+            if self._removed:
+                return
+            await self.oom_killed()
+            self._process.kill()
+            await asyncio.wait_for(self._process.wait(), END_SECONDS)
+            if self._group is not None:
+                await asyncio.to_thread(self._group.remove)
+            self._process.close()
+            self._removed = True
+
+
+class BubblewrapRuntime:
+    """Starts sandboxes through the `bwrap` program."""
+
+    name = "bubblewrap"
+    tier = Tier.BWRAP
+
+    def __init__(
+        self, data_dir: Path, installation: str, *, root: RunnerRoot | None = None
+    ) -> None:
+        self._data_dir = data_dir
+        self._installation = installation
+        self._root = root
+        self._program = ""
+        self._filter: bytes | None = None
+        self._can_disable_userns = False
+        self._groups = cgroup.Hierarchies(1, {})
+
+    async def prepare(self) -> None:
+        """Find the program, build the runner root, compile the filter, look for groups."""
+        self._program = _program()
+        self._can_disable_userns = await asyncio.to_thread(_knows_disable_userns, self._program)
+        self._groups = await asyncio.to_thread(_discover)
+        with contextlib.suppress(seccomp.SeccompMissingError):  # `check` names it
+            self._filter = seccomp.compile_filter(seccomp.load_profile())
+        if self._root is None:
+            self._root = await asyncio.to_thread(build_root, self._data_dir)
+        await asyncio.to_thread(_try_out, self._program, self._root.path)
+
+    async def check(self) -> tuple[str, ...]:
+        """Limits and walls this host cannot give."""
+        _program()
+        missing = list(self._groups.missing)
+        if self._filter is None:
+            missing.append("system call filter")
+        if os.geteuid() != 0:
+            missing.append("own user for each sandbox")
+        return (*missing, "noexec on /tmp")  # bubblewrap has no option for it
+
+    async def launch(self, launch: Launch) -> Handle:
+        """Start a blank in its own group."""
+        if self._root is None:
+            raise RuntimeUnavailableError("bubblewrap is not prepared")
+        group = self._group(launch.sandbox_id) if self._groups.folders else None
+        try:
+            if group is not None:
+                group.create(launch.resources)
+            process = await start(self._start(launch, self._root, group))
+        except BaseException as error:
+            if group is not None:
+                await asyncio.shield(asyncio.to_thread(group.remove))
+            if isinstance(error, OSError):
+                raise RuntimeUnavailableError(f"cannot make a sandbox: {error}") from error
+            raise
+        return BubblewrapHandle(launch.sandbox_id, process, group)
+
+    async def find(self, installation: str) -> list[Found]:
+        """Sandboxes of the installation that have a process or a control group."""
+        return await asyncio.to_thread(self._find, installation)
+
+    async def adopt(self, found: Found) -> Handle | None:  # noqa: ARG002 - the protocol's
+        """None: a bubblewrap sandbox dies with the manager that started it."""
+        return None
+
+    async def remove(self, found: Found) -> None:
+        """Kill what is left of it and remove its group."""
+        installation = found.labels["sandgate.installation"]
+        await asyncio.to_thread(self._remove, installation, found.sandbox_id)
+
+    async def close(self) -> None:
+        """Give back the installation's folders among the control groups."""
+        await asyncio.to_thread(cgroup.remove_installation, self._groups, self._installation)
+
+    def _group(self, sandbox_id: str) -> cgroup.Group:
+        return cgroup.group_of(self._groups, self._installation, sandbox_id)
+
+    def _start(self, launch: Launch, root: RunnerRoot, group: cgroup.Group | None) -> Start:
+        identity = self._identity(launch.sandbox_id)
+        limits = args.process_limits(
+            launch.resources,
+            own_user=identity.by_root,
+            memory_group="memory" in self._groups.folders,
+        )
+        options = partial(
+            args.arguments,
+            root=root.path,
+            control_dir=launch.control_dir,
+            resources=launch.resources,
+            identity=identity,
+            hidden=_hidden(),
+        )
+        return Start(
+            program=self._program,
+            name=args.process_name(self._installation, launch.sandbox_id),
+            options=lambda descriptors: options(descriptors=descriptors),
+            command=args.command(identity),
+            seccomp=self._filter,
+            limits=limits,
+            enter_group=(lambda _: None) if group is None else group.add,
+        )
+
+    def _identity(self, sandbox_id: str) -> args.Identity:
+        by_root = os.geteuid() == 0
+        return args.Identity(
+            uid=uid_of(sandbox_id) if by_root else NOBODY,
+            by_root=by_root,
+            can_disable_userns=self._can_disable_userns,
+        )
+
+    def _find(self, installation: str) -> list[Found]:
+        living = _processes(installation)
+        for sandbox_id in cgroup.groups_of(self._groups, installation):
+            group = cgroup.group_of(self._groups, installation, sandbox_id)
+            living.setdefault(sandbox_id, set()).update(group.pids())
+        return [
+            Found(
+                sandbox_id,
+                {"sandgate.installation": installation, "sandgate.sandbox": sandbox_id},
+                alive=bool(pids),
+            )
+            for sandbox_id, pids in sorted(living.items())
+        ]
+
+    def _remove(self, installation: str, sandbox_id: str) -> None:
+        deadline = time.monotonic() + END_SECONDS
+        while pids := _processes(installation).get(sandbox_id):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"sandbox {sandbox_id} does not end")
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(PAUSE)
+        cgroup.group_of(self._groups, installation, sandbox_id).remove()
+
+
+def _program() -> str:
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise RuntimeUnavailableError("bubblewrap is missing: apt-get install bubblewrap")
+    return program
+
+
+def _knows_disable_userns(program: str) -> bool:
+    answer = subprocess.run(
+        [program, "--help"], capture_output=True, text=True, check=False, timeout=TRIAL_SECONDS
+    )
+    return "--disable-userns" in answer.stdout + answer.stderr
+
+
+def _discover() -> cgroup.Hierarchies:
+    return cgroup.discover(
+        Path("/proc/self/mounts").read_text("utf-8"), Path("/proc/self/cgroup").read_text("utf-8")
+    )
+
+
+def _hidden() -> frozenset[str]:
+    names = (*args.HIDDEN_FILES, *args.HIDDEN_FOLDERS)
+    return frozenset(name for name in names if Path(name).exists())
+
+
+def _try_out(program: str, root: Path) -> None:
+    """One empty run: some systems have the program but forbid what it does."""
+    user = () if os.geteuid() == 0 else ("--unshare-user",)
+    command = [
+        *(program, *user, "--unshare-pid", "--unshare-net", "--die-with-parent", "--clearenv"),
+        *("--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev"),
+        *("/python/bin/python3", "-I", "-S", "-c", "pass"),
+    ]
+    answer = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=TRIAL_SECONDS
+    )
+    if answer.returncode != 0:
+        raise RuntimeUnavailableError(f"bubblewrap cannot run here: {answer.stderr.strip()}")
+
+
+def _processes(installation: str) -> dict[str, set[int]]:
+    """Living bubblewrap processes of an installation, by sandbox."""
+    found: dict[str, set[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            parsed = args.parse_process_name(_first_word(folder))
+            if parsed and parsed[0] == installation:
+                found.setdefault(parsed[1], set()).add(int(folder.name))
+    return found
+
+
+def _first_word(folder: Path) -> str:
+    """argv[0] of a process; empty for one that is gone or a zombie."""
+    try:
+        return (folder / "cmdline").read_bytes().partition(b"\0")[0].decode(errors="replace")
+    except OSError:
+        return ""

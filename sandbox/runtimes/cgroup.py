@@ -1,0 +1,250 @@
+"""Control groups for sandboxes that no engine looks after: limits, killing, finding, removing.
+
+Knows both versions. Whatever controller this process may not use is named by `missing`,
+so that an operator can read which limit a sandbox lacks.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.types import Resources
+
+CPU_PERIOD = 100_000  # microseconds
+LIMITS = {"memory": "memory limit", "pids": "process limit", "cpu": "cpu limit"}
+REMOVE_SECONDS = 5.0
+PAUSE = 0.01
+TOP = "sandgate"
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchies:
+    """Where groups may be made: one folder for each controller, the same one in version 2."""
+
+    version: int
+    folders: dict[str, Path]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the limits that cannot be set here."""
+        return tuple(text for name, text in LIMITS.items() if name not in self.folders)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Each folder once."""
+        return tuple(dict.fromkeys(self.folders.values()))
+
+
+def settings_of(version: int, resources: Resources) -> dict[str, dict[str, str]]:
+    """For each controller the files to write, in this order."""
+    memory = str(resources.memory_mb * 1024 * 1024)
+    quota = int(resources.cpus * CPU_PERIOD)
+    if version == 1:
+        return {
+            "memory": {
+                "memory.limit_in_bytes": memory,
+                "memory.memsw.limit_in_bytes": memory,
+                "memory.swappiness": "0",
+            },
+            "pids": {"pids.max": str(resources.pids)},
+            "cpu": {"cpu.cfs_period_us": str(CPU_PERIOD), "cpu.cfs_quota_us": str(quota)},
+        }
+    return {
+        "memory": {
+            "memory.max": memory,
+            "memory.swap.max": "0",
+            "memory.oom.group": "0",
+        },
+        "pids": {"pids.max": str(resources.pids)},
+        "cpu": {"cpu.max": f"{quota} {CPU_PERIOD}"},
+    }
+
+
+# Absent where the kernel accounts no swap; then there is none that could be used.
+OPTIONAL = frozenset(
+    {"memory.memsw.limit_in_bytes", "memory.swappiness", "memory.swap.max", "memory.oom.group"}
+)
+
+
+class Group:
+    """The group of one sandbox, in every hierarchy at once."""
+
+    def __init__(self, hierarchies: Hierarchies, path: str) -> None:
+        self._hierarchies = hierarchies
+        self._path = path
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where it lies, whether or not it exists."""
+        return tuple(place / self._path for place in self._hierarchies.places)
+
+    def create(self, resources: Resources) -> None:
+        """Make it and set its limits; raises OSError and leaves nothing when one is refused."""
+        try:
+            for folder in self.folders:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                if self._hierarchies.version == 2:
+                    _enable(folder.parent)
+                folder.mkdir(exist_ok=True)
+            settings = settings_of(self._hierarchies.version, resources)
+            for controller, place in self._hierarchies.folders.items():
+                for name, value in settings.get(controller, {}).items():
+                    _set(place / self._path / name, value)
+        except BaseException:
+            self.remove()
+            raise
+
+    def add(self, pid: int) -> None:
+        """Move a process, and with it all it will start, into the group."""
+        for folder in self.folders:
+            (folder / "cgroup.procs").write_text(str(pid))
+
+    def pids(self) -> set[int]:
+        """Processes in it now."""
+        found: set[int] = set()
+        for folder in self.folders:
+            with contextlib.suppress(OSError):  # removed in between
+                found.update(int(line) for line in (folder / "cgroup.procs").read_text().split())
+        return found
+
+    def oom_kills(self) -> int:
+        """How many processes the kernel has killed in it for memory."""
+        place = self._hierarchies.folders.get("memory")
+        if place is None:
+            return 0
+        name = "memory.oom_control" if self._hierarchies.version == 1 else "memory.events"
+        try:
+            lines = (place / self._path / name).read_text().splitlines()
+        except OSError:
+            return 0
+        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+    def kill(self) -> None:
+        """End every process in it; those it starts meanwhile are met by the next call."""
+        for folder in self.folders:
+            with contextlib.suppress(OSError):  # older kernels have no such file
+                (folder / "cgroup.kill").write_text("1")
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def remove(self, seconds: float = REMOVE_SECONDS) -> None:
+        """Kill what is in it and remove it. Blocks until done; raises TimeoutError."""
+        deadline = time.monotonic() + seconds
+        while not self._removed():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"control group {self._path} does not become empty")
+            self.kill()
+            time.sleep(PAUSE)
+
+    def _removed(self) -> bool:
+        for folder in self.folders:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno in (errno.EBUSY, errno.ENOTEMPTY):
+                    return False
+                raise
+        return True
+
+
+def _set(file: Path, value: str) -> None:
+    if file.name in OPTIONAL and not file.exists():
+        return
+    file.write_text(value)
+
+
+def groups_of(hierarchies: Hierarchies, installation: str) -> list[str]:
+    """Ids of all sandboxes of an installation that have a group."""
+    found: set[str] = set()
+    for place in hierarchies.places:
+        with contextlib.suppress(FileNotFoundError):
+            found.update(p.name for p in (place / TOP / installation).iterdir() if p.is_dir())
+    return sorted(found)
+
+
+def group_of(hierarchies: Hierarchies, installation: str, sandbox_id: str) -> Group:
+    """The group of one sandbox."""
+    return Group(hierarchies, f"{TOP}/{installation}/{sandbox_id}")
+
+
+def remove_installation(hierarchies: Hierarchies, installation: str) -> None:
+    """Give back the installation's own folders when no sandbox is left in them."""
+    for place in hierarchies.places:
+        for folder in (place / TOP / installation, place / TOP):
+            with contextlib.suppress(OSError):  # somebody else's sandboxes are still in it
+                folder.rmdir()
+
+
+def discover(mounts: str, own: str) -> Hierarchies:
+    """Usable hierarchies, from the texts of /proc/self/mounts and /proc/self/cgroup.
+
+    Tried from the top of each mount down to this process's own group: an installation
+    must find its groups again whatever it is started from.
+    """
+    groups = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in own.splitlines()}
+    first: dict[str, Path] = {}
+    for mount, kind, options in _mounts(mounts):
+        if kind == "cgroup2":
+            folders = _unified(mount, groups.get("", "/"))
+            if folders:
+                return Hierarchies(2, folders)
+        for name in options & LIMITS.keys():
+            group = next((g for n, g in groups.items() if name in n.split(",")), "/")
+            place = next((p for p in _candidates(mount, group) if _usable(p)), None)
+            if place:
+                first[name] = place
+    return Hierarchies(1, first)
+
+
+def _mounts(mounts: str) -> Iterator[tuple[Path, str, set[str]]]:
+    for line in mounts.splitlines():
+        _, mount, kind, options, *_ = line.split()
+        if kind in ("cgroup", "cgroup2"):
+            yield Path(mount), kind, set(options.split(","))
+
+
+def _candidates(mount: Path, group: str) -> Iterable[Path]:
+    own = mount / group.lstrip("/")
+    chain = [own, *own.parents]
+    return reversed([path for path in chain if path == mount or mount in path.parents])
+
+
+def _usable(place: Path) -> bool:
+    """Whether groups can be made below: tried, because permissions alone don't tell."""
+    probe = place / f"{TOP}-probe-{os.getpid()}"
+    try:
+        probe.mkdir()
+        probe.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def _unified(mount: Path, group: str) -> dict[str, Path]:
+    for place in _candidates(mount, group):
+        if not _usable(place):
+            continue
+        enabled = _enable(place)
+        if enabled:
+            return dict.fromkeys(sorted(enabled), place)
+    return {}
+
+
+def _enable(folder: Path) -> set[str]:
+    """Hand the controllers on to the groups below; the ones that are handed on."""
+    control = folder / "cgroup.subtree_control"
+    for name in LIMITS:
+        with contextlib.suppress(OSError):  # not delegated to us, or the folder has processes
+            control.write_text(f"+{name}")
+    try:
+        return set(control.read_text().split()) & LIMITS.keys()
+    except OSError:
+        return set()

@@ -1,0 +1,122 @@
+"""What is asked of the engine for one sandbox. Pure: values in, the request's fields out.
+
+The fields are spelled as the engine's API spells them, so that tests can compare the
+whole value and `docker inspect` can be held against it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.runtimes.base import Launch
+from sandbox.runtimes.root import RUNNER_ARGV, RUNNER_ENV, TMP
+from sandbox.types import Resources
+
+LABEL_INSTALLATION = "sandgate.installation"
+LABEL_SANDBOX = "sandgate.sandbox"
+SHM_BYTES = 8 * 1024 * 1024
+OPEN_FILES = 4096
+TMP_FILES = 16384
+# the host's own processes are to survive when the host itself runs out of memory
+OOM_SCORE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What of the engine changes the request."""
+
+    cgroup_version: int
+    remaps_users: bool  # rootless or with user namespaces: host ids are not for us to choose
+
+
+def container_name(sandbox_id: str) -> str:
+    """Name of a sandbox's container; the engine refuses a second one of the same name."""
+    return f"sandgate-{sandbox_id}"
+
+
+def container_fields(
+    launch: Launch, *, image: str, uid: int, profile: str, facts: EngineFacts
+) -> dict[str, Any]:
+    """Arguments of the engine client's `create_container`."""
+    return {
+        "image": image,
+        "name": container_name(launch.sandbox_id),
+        "command": [],
+        "entrypoint": list(RUNNER_ARGV),
+        "environment": dict(RUNNER_ENV),
+        "hostname": "sandbox",
+        "user": f"{uid}:{uid}",
+        "working_dir": "/",
+        "labels": {**launch.labels, LABEL_SANDBOX: launch.sandbox_id},
+        "stdin_open": False,
+        "tty": False,
+        "network_disabled": True,
+        "stop_signal": "SIGTERM",
+        "host_config": _host_config(launch, uid=uid, profile=profile, facts=facts),
+    }
+
+
+def _host_config(launch: Launch, *, uid: int, profile: str, facts: EngineFacts) -> dict[str, Any]:
+    return {
+        **_walls(profile),
+        **_limits(launch.resources, facts),
+        **_files(launch, uid),
+        "Init": True,
+        "LogConfig": {"Type": "none", "Config": {}},
+        "AutoRemove": True,
+        "RestartPolicy": {"Name": "no"},
+    }
+
+
+def _walls(profile: str) -> dict[str, Any]:
+    return {
+        "Privileged": False,
+        "NetworkMode": "none",
+        "ReadonlyRootfs": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true", f"seccomp={profile}"],
+        "IpcMode": "private",
+        "CgroupnsMode": "private",
+    }
+
+
+def _limits(resources: Resources, facts: EngineFacts) -> dict[str, Any]:
+    memory = resources.memory_mb * 1024 * 1024
+    limits: dict[str, Any] = {
+        "Memory": memory,
+        "MemorySwap": memory,  # memory and swap together: no swap
+        "PidsLimit": resources.pids,
+        "NanoCpus": int(resources.cpus * 1_000_000_000),
+        "OomScoreAdj": OOM_SCORE,
+        "Ulimits": [
+            {"Name": name, "Soft": value, "Hard": value}
+            for name, value in _ulimits(resources, facts).items()
+        ],
+    }
+    if facts.cgroup_version == 1:
+        limits["MemorySwappiness"] = 0
+    return limits
+
+
+def _ulimits(resources: Resources, facts: EngineFacts) -> dict[str, int]:
+    limits = {"core": 0, "fsize": resources.tmp_mb * 1024 * 1024, "nofile": OPEN_FILES}
+    if not facts.remaps_users:  # counted per user: with a shared one it would count strangers
+        limits["nproc"] = resources.pids
+    return limits
+
+
+def _files(launch: Launch, uid: int) -> dict[str, Any]:
+    size = launch.resources.tmp_mb * 1024 * 1024
+    options = f"size={size},nr_inodes={TMP_FILES},mode=0700,uid={uid},gid={uid}"
+    return {
+        "Tmpfs": {TMP: f"rw,noexec,nosuid,nodev,{options}"},
+        "ShmSize": SHM_BYTES,
+        "Mounts": [
+            {
+                "Type": "bind",
+                "Source": str(launch.control_dir),
+                "Target": "/ctl",
+                "ReadOnly": True,
+                "BindOptions": {"Propagation": "rprivate"},
+            }
+        ],
+    }

@@ -1,0 +1,41 @@
+"""Is a real engine here: skip its tests on a laptop, fail them in continuous integration."""
+
+import os
+import shutil
+from functools import cache
+
+import docker
+import docker.errors
+import pytest
+
+
+def require_docker() -> None:
+    """End the test unless a Docker engine answers."""
+    _require(_docker_answers(), "no Docker engine answers")
+
+
+def require_bubblewrap() -> None:
+    """End the test unless bubblewrap is installed."""
+    _require(shutil.which("bwrap") is not None, "bubblewrap is not installed")
+
+
+def _require(present: bool, reason: str) -> None:
+    if present:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@cache
+def _docker_answers() -> bool:
+    try:
+        client = docker.from_env(timeout=5)
+    except docker.errors.DockerException:
+        return False
+    try:
+        return bool(client.ping())
+    except (docker.errors.DockerException, OSError):
+        return False
+    finally:
+        client.close()
