@@ -35,7 +35,7 @@ bench: ## Calls per second, latency and CPU per call against peers, in one run
 
 campaign: ## Kill every process under load, again and again (long)
 	@sh scripts/setup.sh dev
-	$(PYTEST) -m campaign -p no:cacheprovider $(ARGS)
+	$(PYTEST) tests/campaigns -m campaign -s $(ARGS)
 
 lock: ## Resolve the lock files anew (needs uv)
 	sh scripts/lock.sh

@@ -1,0 +1,77 @@
+"""Files in the data directory: private, written whole or not at all, one owner at a time."""
+
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class DataDirError(Exception):
+    """The data directory cannot be used; the text says what to do."""
+
+
+def make_data_dir(path: Path) -> None:
+    """Create it private, or say why it cannot be used."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("logs", "journal"):
+            (path / name).mkdir(mode=0o700, exist_ok=True)
+        probe = path / f".write-{uuid.uuid4().hex}"
+        probe.touch(mode=0o600)
+        probe.unlink()
+    except OSError as error:
+        raise DataDirError(
+            f"the data directory {path} cannot be written ({error.strerror}); "
+            "make it writable or choose another with SANDGATE_DATA_DIR"
+        ) from error
+
+
+def write_private(path: Path, value: Mapping[str, Any]) -> None:
+    """Write JSON 0600; a reader sees the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(value, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def installation_id(data_dir: Path) -> str:
+    """Name of this installation, made once; sandboxes carry it as a label."""
+    path = data_dir / "installation"
+    if not path.exists():
+        write_private(path, {"id": uuid.uuid4().hex})
+    return str(json.loads(path.read_text())["id"])
+
+
+@contextmanager
+def sole_owner(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory; DataDirError when another `sandgate serve` holds it."""
+    with (data_dir / "serve.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "another process"
+            raise DataDirError(
+                f"Sandgate already runs on {data_dir} (process {holder}); stop it first, "
+                "or start this one with another SANDGATE_DATA_DIR"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def fresh_log(data_dir: Path, name: str, keep_bytes: int = 10 * 1024 * 1024) -> Path:
+    """Path of a child's log; a large one from before is set aside."""
+    path = data_dir / "logs" / f"{name}.log"
+    if path.exists() and path.stat().st_size > keep_bytes:
+        path.replace(path.with_suffix(".log.1"))
+    return path

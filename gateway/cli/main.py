@@ -1,0 +1,137 @@
+"""The `sandgate` command: one function a sub-command, each failure one clear line."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from gateway.cli import admin, client
+from gateway.cli.doctor import examine, render
+from gateway.cli.files import DataDirError, make_data_dir
+from gateway.cli.first_run import FirstRunError
+from gateway.cli.listener import ListenError
+from gateway.cli.serve import StartError, serve
+from gateway.errors import SandgateError
+from gateway.settings import Settings
+
+app = typer.Typer(
+    name="sandgate",
+    help="One file of Python becomes a running, limited, metered HTTP API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+client.register(app)
+
+EXPECTED = (DataDirError, ListenError, StartError, FirstRunError, SandgateError)
+
+
+def settings() -> Settings:
+    """Settings, or a line for each variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
+            print(f"sandgate: {name}: {problem['msg']}", file=sys.stderr)
+        raise typer.Exit(1) from error
+
+
+def run(action: Callable[[], Awaitable[None]]) -> None:
+    """Run to the end; an expected failure is one line and exit status 1."""
+
+    async def main() -> None:
+        await action()
+
+    try:
+        asyncio.run(main())
+    except EXPECTED as error:
+        print(f"sandgate: {getattr(error, 'detail', error)}", file=sys.stderr)
+        raise typer.Exit(1) from error
+
+
+@app.command("serve")
+def serve_command() -> None:
+    """Start everything on this machine; Ctrl-C stops it. Settings come from the environment."""
+    chosen = settings()
+    run(lambda: serve(chosen))
+
+
+@app.command("gateway", hidden=True)
+def gateway_command(
+    fd: Annotated[int, typer.Option(help="descriptor of the public listener")],
+    run_dir: Annotated[Path, typer.Option(help="directory of the manager's socket")],
+) -> None:
+    """The gateway process; `sandgate serve` starts it."""
+    from gateway.app import run_gateway  # heavy, and of no use to the other commands
+
+    run_gateway(settings(), fd, run_dir)
+
+
+@app.command("worker", hidden=True)
+def worker_command() -> None:
+    """The worker process; `sandgate serve` starts it."""
+    from gateway.worker import run_worker
+
+    run_worker(settings())
+
+
+@app.command("migrate")
+def migrate_command() -> None:
+    """Bring the database to the newest schema; harmless when it already is."""
+    chosen = settings()
+
+    async def action() -> None:
+        make_data_dir(chosen.data_dir)
+        applied = await admin.migrate_now(chosen.data_dir)
+        print("\n".join(f"applied {name}" for name in applied) or "nothing to do")
+
+    run(action)
+
+
+@app.command("create-admin")
+def create_admin_command(
+    email: Annotated[str, typer.Argument(help="e-mail address of the admin")],
+    password: Annotated[
+        str,
+        typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="at least 8"),
+    ],
+) -> None:
+    """Make an admin, or make an existing person one and set the password."""
+    chosen = settings()
+
+    async def action() -> None:
+        make_data_dir(chosen.data_dir)
+        async with admin.people(chosen.data_dir) as create_admin:
+            await create_admin(email, password)
+        print(f"{email} is an admin")
+
+    run(action)
+
+
+@app.command("doctor")
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
+) -> None:
+    """Say for each part of this machine: ok, or what to do."""
+    chosen = settings()
+    checks = asyncio.run(examine(chosen))
+    if as_json:
+        print(json.dumps({"checks": [check.to_json() for check in checks]}, indent=2))
+    else:
+        print(render(checks))
+    raise typer.Exit(0 if all(check.ok or not check.needed for check in checks) else 1)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

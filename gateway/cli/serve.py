@@ -1,0 +1,189 @@
+"""`sandgate serve`: Postgres, manager, gateway and worker under one supervisor."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from gateway.cli import admin, files, first_run
+from gateway.cli.children import MANAGER_ENVIRONMENT, Program
+from gateway.cli.listener import base_url, open_listener
+from gateway.cli.supervisor import ChildProcess, Supervisor
+from gateway.secrets import Secrets, load_or_create_secrets
+from gateway.settings import Settings
+from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.migrate import migrate
+from sandbox.paths import runtime_dir
+
+READY_SECONDS = 180.0  # the first start builds the runner root, and the image when docker is there
+
+
+class StartError(Exception):
+    """Sandgate did not come up; the text says where to look."""
+
+
+class KeptPostgres:
+    """The embedded server as something to keep."""
+
+    name = "postgres"
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server = server
+
+    async def start(self) -> None:
+        """Start, or recover after a crash."""
+        await self._server.start()
+
+    async def ended(self) -> str:
+        """Wait for the server's end."""
+        return f"exit status {await self._server.wait_exit()}"
+
+    async def stop(self) -> None:
+        """Clean shutdown."""
+        await self._server.stop()
+
+
+def say(text: str = "") -> None:
+    """One line for the person at the terminal."""
+    print(text, flush=True)
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGINT or SIGTERM; leaves nothing behind."""
+    stop = _stop_signal()
+    task = asyncio.create_task(_serve(settings, stop))
+    waiter = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
+    waiter.cancel()
+    if not task.done():
+        say("\nstopping …")
+        task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        say("stopped")
+
+
+def _stop_signal() -> asyncio.Event:
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, event.set)
+    return event
+
+
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+    begin = time.monotonic()
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(open_listener(settings.gateway_host, settings.gateway_port))
+        data_dir = settings.data_dir
+        files.make_data_dir(data_dir)
+        stack.enter_context(files.sole_owner(data_dir))
+        secrets = load_or_create_secrets(data_dir, settings.admin_api_key)
+        supervisor = await stack.enter_async_context(Supervisor())
+        postgres = EmbeddedPostgres(data_dir)
+        await supervisor.keep(KeptPostgres(postgres))
+        await migrate(postgres.socket_dir, admin.MIGRATIONS)
+        await supervisor.keep(*_programs(settings, listener))
+        url = base_url(listener)
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=url, timeout=60, trust_env=False)
+        )
+        await _until_ready(client, data_dir)
+        await _greet(client, settings, secrets, url, time.monotonic() - begin)
+        await stop.wait()
+
+
+def _programs(settings: Settings, listener: socket.socket) -> tuple[ChildProcess, ...]:
+    """Manager, gateway and worker, in the order they start."""
+    data_dir = settings.data_dir
+    run_dir = runtime_dir(data_dir)
+    own = {"SANDGATE_DATA_DIR": str(data_dir)}
+    sandgate = (sys.executable, "-m", "gateway.cli.main")
+    manager = Program(
+        "manager",
+        manager_arguments(settings, run_dir),
+        files.fresh_log(data_dir, "manager"),
+        environment=MANAGER_ENVIRONMENT,
+        stop_seconds=30,
+    )
+    gateway = Program(
+        "gateway",
+        (*sandgate, "gateway", "--fd", str(listener.fileno()), "--run-dir", str(run_dir)),
+        files.fresh_log(data_dir, "gateway"),
+        pass_fds=(listener.fileno(),),
+        extra=own,
+    )
+    worker = Program(
+        "worker", (*sandgate, "worker"), files.fresh_log(data_dir, "worker"), extra=own
+    )
+    return ChildProcess(manager), ChildProcess(gateway), ChildProcess(worker)
+
+
+def manager_arguments(settings: Settings, run_dir: Path) -> tuple[str, ...]:
+    """The manager's whole configuration; it reads no settings of ours."""
+    return (
+        sys.executable,
+        "-m",
+        "sandbox.server",
+        *("--data-dir", str(settings.data_dir)),
+        *("--run-dir", str(run_dir)),
+        *("--installation", files.installation_id(settings.data_dir)),
+        *("--runtime", settings.sandbox_runtime),
+        *("--blanks", str(settings.sandbox_blanks)),
+        *("--max", str(settings.sandbox_max)),
+        *("--idle-seconds", str(settings.sandbox_idle_seconds)),
+        *("--start-seconds", str(settings.sandbox_start_seconds)),
+    )
+
+
+async def _until_ready(client: httpx.AsyncClient, data_dir: Path) -> None:
+    """Poll /ready; on the way tell a person what is still being prepared."""
+    deadline = time.monotonic() + READY_SECONDS
+    told, last = time.monotonic() + 2, "the gateway does not answer yet"
+    while time.monotonic() < deadline:
+        try:
+            answer = await client.get("/ready", timeout=5)
+        except httpx.TransportError as error:
+            last = f"the gateway does not answer yet ({type(error).__name__})"
+        else:
+            if answer.status_code == 200:
+                return
+            last = answer.text
+        if time.monotonic() > told:
+            told = time.monotonic() + 10
+            say("preparing sandboxes (the first start takes a little longer) …")
+        await asyncio.sleep(0.05)
+    raise StartError(f"not ready after {READY_SECONDS:.0f} s: {last}\nlogs are in {data_dir}/logs")
+
+
+async def _greet(
+    client: httpx.AsyncClient, settings: Settings, secrets: Secrets, url: str, seconds: float
+) -> None:
+    """First start: make and show everything. Later ones: say where it is."""
+    data_dir = settings.data_dir
+    made = first_run.load(data_dir)
+    if made is None:
+        async with admin.people(data_dir) as create_admin:
+            made = await first_run.first_run(
+                client, create_admin, secrets.admin_api_key.get_secret_value(), url
+            )
+        first_run.save(data_dir, made)
+        say(f"the demo API answered: {await first_run.call_demo(client, made)}")
+        say()
+        say(f"  admin     {made.admin_email}")
+        say(f"  password  {made.admin_password}")
+    elif made.base_url != url:
+        made = replace(made, base_url=url)
+        first_run.save(data_dir, made)
+    say()
+    say(f"  {made.curl}")
+    say()
+    say(f"Sandgate is ready at {url} ({seconds:.1f} s). All of this is in "
+        f"{data_dir / first_run.FILE}. Ctrl-C stops it.")  # fmt: skip

@@ -1,0 +1,171 @@
+"""kill -9 of every process under load: each comes back, nothing is left, no answered call is lost.
+
+A call counts as answered when its whole answer reached the caller. Its record must then be in
+`api_usage` exactly once, by request id.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from gateway.cli.files import installation_id
+from gateway.store.embedded import EmbeddedPostgres
+from sandbox.paths import runtime_dir
+from tests.journeys import apps
+from tests.journeys.callers import crowd_client
+from tests.support import residue
+from tests.support.engines import require
+from tests.support.installation import Installation, installation
+from tests.support.waiting import until_blocking
+
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1800)]
+
+CALLERS = 8
+NAMES = ("worker", "postgres", "manager", "gateway")
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the callers saw."""
+
+    request_ids: list[str] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    broken: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+
+    def failures(self) -> int:
+        """Everything that was not a 200."""
+        return self.broken + self.statuses.total() - self.statuses[200]
+
+
+async def call_until(
+    stop: asyncio.Event, client: httpx.AsyncClient, path: str, ledger: Ledger
+) -> None:
+    """One caller in a closed loop."""
+    while not stop.is_set():
+        try:
+            answer = await client.get(path)
+        except httpx.TransportError:
+            ledger.broken += 1
+            continue
+        ledger.statuses[answer.status_code] += 1
+        if answer.status_code == 200:
+            ledger.request_ids.append(answer.headers["x-request-id"])
+        else:
+            ledger.codes[answer.json()["code"]] += 1
+            await asyncio.sleep(0.02)
+
+
+async def back_again(
+    made: Installation, name: str, old: int, client: httpx.AsyncClient, path: str
+) -> float:
+    """Seconds until the process lives again, everything is ready and a call answers 200."""
+    begin = time.monotonic()
+    async with asyncio.timeout(60):
+        while made.processes().get(name, old) == old:
+            await asyncio.sleep(0.02)
+        while True:
+            try:
+                ready = await client.get("/ready")
+                answer = await client.get(path)
+            except httpx.TransportError:
+                continue
+            if (ready.status_code, answer.status_code) == (200, 200):
+                return time.monotonic() - begin
+            await asyncio.sleep(0.05)
+
+
+async def recorded(made: Installation, api_id: str) -> Counter[str]:
+    """How often each request id of the API stands in the usage table."""
+    connection = await asyncpg.connect(EmbeddedPostgres(made.data_dir).dsn("postgres"))
+    try:
+        rows = await connection.fetch("select id::text from api_usage where api_id = $1", api_id)
+    finally:
+        await connection.close()
+    return Counter(row["id"].replace("-", "") for row in rows)
+
+
+async def all_recorded(made: Installation, api_id: str, answered: set[str]) -> Counter[str]:
+    """Wait for the worker to drain the journal; the last look is returned either way."""
+    deadline = time.monotonic() + 30
+    while True:
+        found = await recorded(made, api_id)
+        if answered <= set(found) or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("runtime", ["bubblewrap", "docker"])
+async def test_each_process_killed_under_load(runtime: str, rounds: int) -> None:
+    require(runtime)
+    with installation(SANDBOX_RUNTIME=runtime) as made:
+        api = made.deploy("campaign", apps.USER_APP)
+        made.lift_limits(api["tenant_id"])
+        path = f"/{api['id']}"
+        ledgers = {name: Ledger() for name in NAMES}
+        async with crowd_client(made.url, api["api_key"]) as client:
+            for name in NAMES * rounds:
+                seconds = await killed_under_load(made, name, ledgers[name], client, path)
+                print(f"{runtime}: {name} killed, back after {seconds:.2f} s", flush=True)
+        answered = [i for ledger in ledgers.values() for i in ledger.request_ids]
+        found = await all_recorded(made, api["id"], {i.replace("-", "") for i in answered})
+        for name, ledger in ledgers.items():
+            print(f"{runtime}: {name}: {ledger.statuses} broken={ledger.broken} {ledger.codes}")
+        print(f"{runtime}: answered {len(answered)}, recorded {found.total()}", flush=True)
+        missing = {i.replace("-", "") for i in answered} - set(found)
+        assert not missing
+        assert max(found.values()) == 1
+        assert ledgers["worker"].failures() == 0
+        assert ledgers["postgres"].failures() == 0, ledgers["postgres"]
+        label, run_dir = installation_label(made), runtime_dir(made.data_dir)
+        made.stop()
+        nothing_left(made, label, run_dir)
+
+
+async def killed_under_load(
+    made: Installation, name: str, ledger: Ledger, client: httpx.AsyncClient, path: str
+) -> float:
+    """Kill one process while callers call; answers how long it took to come back."""
+    stop = asyncio.Event()
+    callers = [asyncio.create_task(call_until(stop, client, path, ledger)) for _ in range(CALLERS)]
+    try:
+        await asyncio.sleep(0.3)
+        return await back_again(made, name, made.kill(name), client, path)
+    finally:
+        stop.set()
+        await asyncio.gather(*callers)
+
+
+def installation_label(made: Installation) -> str:
+    """The label that everything of this installation carries."""
+    return installation_id(made.data_dir)
+
+
+def nothing_left(made: Installation, label: str, run_dir: Path) -> None:
+    """Within 15 s no container, process, control group or socket remains."""
+
+    def clean() -> bool:
+        return not (
+            residue.containers(label)
+            or residue.processes(made.data_dir)
+            or residue.cgroups(label)
+            or residue.sockets(run_dir)
+        )
+
+    until_blocking(clean, 15)
+
+
+@pytest.mark.parametrize("runtime", ["bubblewrap", "docker"])
+def test_killed_supervisor_leaves_nothing(runtime: str) -> None:
+    require(runtime)
+    with installation(SANDBOX_RUNTIME=runtime) as made:
+        made.deploy("campaign", apps.USER_APP)
+        label, run_dir = installation_label(made), runtime_dir(made.data_dir)
+        made.stop(9)
+        nothing_left(made, label, run_dir)

@@ -1,0 +1,34 @@
+"""Housekeeping of the worker."""
+
+import datetime
+
+from gateway.store.database import SERVICE, Database
+from gateway.worker import housekeeping, months_to_keep
+
+
+def test_months_reach_from_the_last_one_to_three_ahead() -> None:
+    months = months_to_keep(datetime.date(2026, 11, 22))
+    assert [month.isoformat() for month in months] == [
+        "2026-10-01",
+        "2026-11-01",
+        "2026-12-01",
+        "2027-01-01",
+        "2027-02-01",
+    ]
+
+
+def test_january_looks_back_into_december() -> None:
+    assert months_to_keep(datetime.date(2027, 1, 31))[0] == datetime.date(2026, 12, 1)
+
+
+async def test_housekeeping_forgets_counters_that_no_window_sees(database: Database) -> None:
+    old = {"subject": "tenant:00000000-0000-4000-8000-000000000001", "window": "minute", "bucket": 1, "count": 5}
+    await database.insert("rate_limit_usage", [old], identity=SERVICE)
+    await housekeeping(database)
+    assert await database.select("rate_limit_usage", identity=SERVICE) == []
+
+
+async def test_housekeeping_can_be_repeated(database: Database) -> None:
+    await housekeeping(database)
+    await housekeeping(database)
+    assert await database.select("api_usage", identity=SERVICE) == []
