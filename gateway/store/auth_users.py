@@ -4,32 +4,24 @@ Runs as `supabase_auth_admin`, the owner of that schema, over the embedded serve
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from gateway.errors import ConflictError
-from gateway.store.database import DatabaseUnavailableError
+from gateway.store.driver import translated
 
 _ROLE = "supabase_auth_admin"
 _SECONDS = 5.0
 _COLUMNS = """u.id, u.email, u.encrypted_password, u.raw_app_meta_data::text as app_metadata,
   u.raw_user_meta_data::text as user_metadata, u.email_confirmed_at, u.last_sign_in_at,
   u.created_at, u.updated_at, coalesce(u.banned_until > now(), false) as banned"""
-_UNREACHABLE = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,  # shutdown, crash, still starting
-    asyncpg.InsufficientResourcesError,  # too many connections, disk full
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InterfaceError,
-    OSError,
-    TimeoutError,
-)
 
 
 class EmailTakenError(ConflictError):
@@ -257,15 +249,15 @@ class AuthUsers:
 
     @classmethod
     async def connect(
-        cls, socket_dir: str, *, database: str = "postgres", size: int = 4
+        cls, socket_dir: Path | str, *, database: str = "postgres", size: int = 4
     ) -> "AuthUsers":
-        """Connect over the server's socket directory."""
-        with _translated():
+        """Open a pool on the server's socket directory; connections are made when needed."""
+        with translated():
             pool = await asyncpg.create_pool(
-                host=socket_dir,
+                host=str(socket_dir),
                 user=_ROLE,
                 database=database,
-                min_size=1,
+                min_size=0,
                 max_size=size,
                 timeout=_SECONDS,
                 command_timeout=_SECONDS,
@@ -279,7 +271,7 @@ class AuthUsers:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AuthTransaction]:
         """Commits at the end, rolls back when anything is raised."""
-        with _translated():
+        with translated():
             async with self._pool.acquire(timeout=_SECONDS) as connection, connection.transaction():
                 yield AuthTransaction(connection)
 
@@ -288,15 +280,6 @@ class AuthUsers:
         async with self.transaction() as transaction:
             session = await transaction.session(session_id, now)
         return session is not None and session.account.id == user_id and not session.account.banned
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Driver and socket failures become ours."""
-    try:
-        yield
-    except _UNREACHABLE as error:
-        raise DatabaseUnavailableError from error
 
 
 def _account(row: asyncpg.Record) -> Account:

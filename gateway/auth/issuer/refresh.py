@@ -44,6 +44,11 @@ def decide(stored: StoredToken, now: float) -> Rotation:
     return Rotation.REUSED
 
 
+def secret_from(private_key_pem: str) -> bytes:
+    """The secret that successors are derived with, out of the key that signs access tokens."""
+    return hmac.digest(private_key_pem.encode(), b"sandgate refresh tokens", hashlib.sha256)
+
+
 def first_token() -> str:
     """A new, unguessable token that begins a session."""
     return secrets.token_urlsafe(32)

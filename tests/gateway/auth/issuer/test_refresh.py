@@ -11,6 +11,7 @@ from gateway.auth.issuer.refresh import (
     decide,
     fingerprint,
     first_token,
+    secret_from,
     successor,
 )
 
@@ -64,3 +65,9 @@ def test_fingerprint_does_not_contain_the_token() -> None:
     token = first_token()
     assert token not in fingerprint(token)
     assert len(fingerprint(token)) == 64
+
+
+def test_secret_belongs_to_the_signing_key() -> None:
+    assert secret_from("one key") == secret_from("one key")
+    assert secret_from("one key") != secret_from("another key")
+    assert len(secret_from("one key")) == 32
