@@ -18,7 +18,7 @@ def slug_of(name: str, suffix: str = "") -> str:
     folded = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     base = _NOT_ALLOWED.sub("-", folded).strip("-")
     if not base or base in RESERVED_SEGMENTS or _reads_as_id(base):
-        base = f"api-{base}".rstrip("-")
+        base = f"api-{base or 'unnamed'}"
     tail = f"-{suffix}" if suffix else ""
     return base[: MAX_CHARACTERS - len(tail)].strip("-") + tail
 
