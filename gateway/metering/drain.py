@@ -1,0 +1,127 @@
+"""Moves what journals hold into the database, then removes it. Safe to run twice, or by two."""
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import SandgateError
+from gateway.metering.segments import (
+    batches,
+    locked,
+    parse,
+    remove,
+    remove_abandoned,
+    segments,
+    set_aside,
+)
+from gateway.store.database import SERVICE, Database, DatabaseError
+
+_log = logging.getLogger(__name__)
+
+BATCH = 1000
+MAX_PAUSE = 30.0
+_DATA_ERRORS = ("22", "23")  # classes of SQLSTATE: this very value is refused, always
+
+
+@dataclass(slots=True)
+class Drained:
+    """Sums over what was moved."""
+
+    inserted: int = 0
+    duplicates: int = 0
+    rejected: int = 0  # cannot be stored, kept in bad/
+    failed: int = 0  # segments left for the next round
+
+
+class Drain:
+    """The reading end of the journal. A segment goes only after all of it is stored."""
+
+    def __init__(self, folder: Path, database: Database, *, seconds: float = 0.5) -> None:
+        self._folder = folder
+        self._database = database
+        self._seconds = seconds
+
+    async def run(self) -> None:
+        """Drain again and again, less often while the database is down, until cancelled."""
+        pause = self._seconds
+        while True:
+            drained = await self.once()
+            pause = min(pause * 2, MAX_PAUSE) if drained.failed else self._seconds
+            await asyncio.sleep(pause * random.uniform(0.8, 1.0))  # noqa: S311 - no secret
+
+    async def once(self) -> Drained:
+        """One round over everything that is closed; never raises for a store that is down."""
+        drained = Drained()
+        try:
+            remove_abandoned(self._folder)
+            for path in segments(self._folder):
+                if not await self._segment(path, drained):
+                    break
+        except OSError as error:
+            _log.warning("the journal cannot be read: %s", error)
+            drained.failed += 1
+        return drained
+
+    async def _segment(self, path: Path, drained: Drained) -> bool:
+        """Store one segment and remove it; False when the database is down."""
+        with locked(path) as file:
+            if file is None:
+                return True
+            bad: list[bytes] = []
+            try:
+                for lines in batches(file, BATCH):
+                    bad += await self._batch(lines, drained)
+            except DatabaseError as error:
+                _log.warning("%s stays: %s %s", path.name, error.sqlstate, error.message)
+                drained.failed += 1
+                return True
+            except (SandgateError, TimeoutError) as error:
+                _log.warning("usage stays on the disk: %s", error)
+                drained.failed += 1
+                return False
+            if bad:
+                set_aside(path, bad)
+                drained.rejected += len(bad)
+            remove(path)
+            return True
+
+    async def _batch(self, lines: list[bytes], drained: Drained) -> list[bytes]:
+        """Store a batch; answers the lines that never can be."""
+        good: list[bytes] = []
+        bad: list[bytes] = []
+        calls: list[dict[str, Any]] = []
+        for line in lines:
+            call = parse(line)
+            if call is None:
+                bad.append(line)
+            else:
+                calls.append(call)
+                good.append(line)
+        return bad + (await self._store(good, calls, drained) if calls else [])
+
+    async def _store(
+        self, lines: list[bytes], calls: list[dict[str, Any]], drained: Drained
+    ) -> list[bytes]:
+        """Store all of them; when some are refused, halve until those stand alone.
+
+        What was stored with the first try is only a duplicate in the second.
+        """
+        try:
+            outcome = await self._database.rpc("record_usage", {"p_calls": calls}, identity=SERVICE)
+            drained.inserted += int(outcome["inserted"])
+            drained.duplicates += int(outcome["duplicates"])
+            if not outcome["rejected"]:
+                return []
+        except DatabaseError as error:
+            if error.sqlstate[:2] not in _DATA_ERRORS:
+                raise
+        if len(calls) == 1:
+            return lines
+        middle = len(calls) // 2
+        return [
+            *await self._store(lines[:middle], calls[:middle], drained),
+            *await self._store(lines[middle:], calls[middle:], drained),
+        ]

@@ -1,0 +1,112 @@
+"""Closed journal segments on the disk: find, lock, read, set aside, remove."""
+
+import fcntl
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from gateway.metering.journal import NEW_SUFFIX, SUFFIX
+
+_log = logging.getLogger(__name__)
+
+ABANDONED_SECONDS = 60.0  # a writer needs microseconds between making and showing a segment
+MAX_LINE_BYTES = 64 * 1024
+
+_SHAPE: Mapping[str, tuple[type, ...]] = {
+    "request_id": (str,),
+    "at": (float, int),
+    "api_id": (str,),
+    "tenant_id": (str,),
+    "caller_tenant_id": (str,),
+    "key_id": (str,),
+    "version": (int,),
+    "method": (str,),
+    "path": (str,),
+    "status_code": (int,),
+    "error_code": (str, NoneType),
+    "response_time_us": (int,),
+    "request_size_bytes": (int,),
+    "response_size_bytes": (int,),
+    "limits": (list,),
+}
+
+
+def segments(folder: Path) -> list[Path]:
+    """Every segment, oldest first; open ones among them."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def remove(path: Path) -> None:
+    """All of it is stored."""
+    path.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what a writer made and never showed, because it died in between."""
+    for path in folder.glob(f"*{NEW_SUFFIX}"):
+        try:
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # shown or removed in the meantime
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[BufferedReader | None]:
+    """The segment for reading, or None when it is open, being drained, or gone."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        yield None
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        yield file if os.fstat(file.fileno()).st_nlink else None
+
+
+def batches(file: BufferedReader, size: int) -> Iterator[list[bytes]]:
+    """Whole lines, at most `size` at a time; a torn last line is dropped."""
+    batch: list[bytes] = []
+    while line := file.readline(MAX_LINE_BYTES):
+        if not line.endswith(b"\n") and not file.peek(1):
+            _log.warning("dropped a torn line of %d bytes from %s", len(line), file.name)
+            break
+        batch.append(line)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The record on a line; None when it is not one."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or value.keys() != _SHAPE.keys():
+        return None
+    if any(type(value[name]) not in types for name, types in _SHAPE.items()):
+        return None
+    return value
+
+
+def set_aside(path: Path, lines: list[bytes]) -> None:
+    """Keep lines that cannot be stored where a person finds them: `bad/` beside the segment."""
+    _log.error("%d lines of %s cannot be stored; kept in bad/", len(lines), path.name)
+    folder = path.parent / "bad"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / path.name).open("ab") as file:
+        file.writelines(line if line.endswith(b"\n") else line + b"\n" for line in lines)

@@ -1,0 +1,148 @@
+"""A bounded memory of loaded values that also remembers what does not exist."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from gateway.errors import SandgateError, UnavailableError
+
+_log = logging.getLogger(__name__)
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+FRESH_SECONDS = 60.0  # bounds how long a lost notification can matter
+STALE_SECONDS = 3600.0  # how long a value goes on while the database is down
+RETRY_SECONDS = 1.0  # between two attempts to reach a database that is down, per key
+LOAD_SECONDS = 2.0
+MAX_LOADS = 1000
+
+
+@dataclass(slots=True)
+class Entry(Generic[V]):
+    """A loaded value; None says that there is none. `is_current` ends with an invalidation."""
+
+    value: V | None
+    loaded_at: float
+    fresh_until: float
+    is_current: bool = True
+
+
+class _Loading(Generic[K, V]):
+    """A load under way, and every invalidation that came in while it was."""
+
+    def __init__(self) -> None:
+        self.doubts: list[Callable[[K, V | None], bool]] = []
+        self.task: asyncio.Task[V | None] | None = None
+
+
+class LoadingCache(Generic[K, V]):
+    """Loads each key once however many ask, and forgets the least recently used.
+
+    Past its time a value is still served while it is loaded again in the background. After
+    an invalidation callers wait for the new value, and only a database that is down brings
+    the old one back. A load that an invalidation overtook is never stored.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[K], Awaitable[V | None]],
+        *,
+        clock: Callable[[], float],
+        size: int = 20_000,
+    ) -> None:
+        self._load = load
+        self._clock = clock
+        self._size = size
+        self._entries: OrderedDict[K, Entry[V]] = OrderedDict()
+        self._loading: dict[K, _Loading[K, V]] = {}
+        self._tasks: set[asyncio.Task[V | None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def fresh(self, key: K) -> Entry[V] | None:
+        """The entry when it may be used without asking anyone; the warm path."""
+        entry = self._entries.get(key)
+        if entry is None or not entry.is_current or entry.fresh_until <= self._clock():
+            return None
+        self._entries.move_to_end(key)
+        return entry
+
+    async def get(self, key: K) -> V | None:
+        """The value, None when there is none; UnavailableError when nobody can tell."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            if entry.fresh_until > self._clock():
+                return entry.value
+            if entry.is_current and self._may_be_stale(entry):
+                self._refresh(key)
+                return entry.value
+        return await asyncio.shield(self._start(key))  # it outlives a caller who leaves
+
+    def invalidate(self, stale: Callable[[K, V | None], bool]) -> None:
+        """Distrust every entry, and every load under way, for which `stale` says so."""
+        for key, entry in self._entries.items():
+            if stale(key, entry.value):
+                entry.is_current = False
+                entry.fresh_until = 0.0
+        for loading in self._loading.values():
+            loading.doubts.append(stale)
+        self._loading = {}  # who asks from now on gets a load that starts now
+
+    def _refresh(self, key: K) -> None:
+        """Load in the background, unless too much of that goes on."""
+        if len(self._tasks) < MAX_LOADS:
+            _ = self._start(key)
+
+    def _start(self, key: K) -> "asyncio.Task[V | None]":
+        """The load of this key that is under way, or a new one."""
+        loading = self._loading.get(key)
+        if loading is not None and loading.task is not None:
+            return loading.task
+        if len(self._tasks) >= MAX_LOADS:
+            raise UnavailableError("Too many new addresses at once; try again.")
+        loading = self._loading[key] = _Loading()
+        loading.task = task = asyncio.create_task(self._fill(key, loading))
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: "asyncio.Task[V | None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("look-up failed: %r, because of %r", error, error.__cause__)
+
+    async def _fill(self, key: K, loading: _Loading[K, V]) -> V | None:
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                value = await self._load(key)
+        except (SandgateError, TimeoutError) as error:
+            return self._fall_back(key, error)
+        finally:
+            if self._loading.get(key) is loading:
+                del self._loading[key]
+        if not any(doubt(key, value) for doubt in loading.doubts):
+            self._store(key, value)
+        return value
+
+    def _store(self, key: K, value: V | None) -> None:
+        now = self._clock()
+        self._entries[key] = Entry(value, now, now + FRESH_SECONDS)
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+
+    def _fall_back(self, key: K, error: Exception) -> V | None:
+        """What was known before, while the database is down."""
+        entry = self._entries.get(key)
+        if entry is None or not self._may_be_stale(entry):
+            raise UnavailableError("This address cannot be looked up; try again.") from error
+        entry.fresh_until = self._clock() + RETRY_SECONDS
+        return entry.value
+
+    def _may_be_stale(self, entry: Entry[V]) -> bool:
+        return self._clock() - entry.loaded_at <= STALE_SECONDS

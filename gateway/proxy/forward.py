@@ -1,0 +1,152 @@
+"""Sends one call through one connection and passes the answer on as it comes."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from starlette.types import Send
+
+from gateway.errors import SandgateError
+from gateway.proxy.body import Caller
+from gateway.proxy.call import Call
+from gateway.proxy.connection import Connection
+from gateway.proxy.errors import ApiTimeoutError, ClientGoneError, UploadTooSlowError
+from gateway.proxy.head import AnswerHead
+from gateway.proxy.headers import Field, RequestHead, context_line
+
+IDLE_SECONDS = 30.0  # between two pieces of an answer, in either direction
+STREAM_SECONDS = 3600.0  # for the whole of an answer
+PATIENCE_SECONDS = 0.05  # who waits longer gets somebody who notices when the caller leaves
+
+
+class Exchange:
+    """One call on one connection.
+
+    `run` passes on everything but the last piece, so that the call can be recorded, and the
+    connection be given back, before the answer is whole. It raises what went wrong; when
+    `call.has_begun` by then, the caller must see a broken answer.
+    """
+
+    __slots__ = ("_call", "_caller", "_connection", "_loop", "_request", "_send", "_timer")
+
+    def __init__(
+        self,
+        call: Call,
+        request: RequestHead,
+        caller: Caller,
+        connection: Connection,
+        send: Send,
+    ) -> None:
+        self._call = call
+        self._request = request
+        self._caller = caller
+        self._connection = connection
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> tuple[AnswerHead, bytes]:
+        """The answer's head and its last piece; the head is sent unless that is all of it."""
+        try:
+            self._hand_over()
+            head = await self._head()
+            if self._connection.complete:
+                return head, self._connection.take()
+            return head, await self._stream(head)
+        finally:
+            self._caller.leave()
+
+    def _hand_over(self) -> None:
+        call, connection = self._call, self._connection
+        connection.begin(is_head=call.method == "HEAD")
+        connection.send(_head_bytes(call, self._request) + self._caller.first)
+        if self._caller.is_complete:
+            connection.sent()
+        else:
+            self._caller.attend(connection)
+
+    async def _head(self) -> AnswerHead:
+        connection = self._connection
+        while connection.head is None:
+            await self._news(self._call.deadline, self._too_late)
+        return connection.head
+
+    async def _stream(self, head: AnswerHead) -> bytes:
+        """Pass pieces on as they come, at the pace of the slower side."""
+        connection = self._connection
+        end = self._loop.time() + STREAM_SECONDS
+        await self._pass_on(start_message(self._call, head.status, head.headers))
+        while True:
+            piece = connection.take()
+            if connection.complete:
+                return piece
+            if piece:
+                self._call.response_bytes += len(piece)
+                await self._pass_on(body_message(piece, more=True))
+            if self._loop.time() >= end:
+                raise ApiTimeoutError("Its answer took too long.")
+            if not connection.has_news:
+                until = min(end, self._loop.time() + IDLE_SECONDS)
+                await self._news(until, lambda: ApiTimeoutError("Its answer stopped."))
+
+    async def _pass_on(self, message: dict[str, object]) -> None:
+        """Give the caller its time to read."""
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._send(message)
+        except TimeoutError as error:
+            raise ClientGoneError("It stopped reading.") from error
+
+    async def _news(self, until: float, late: Callable[[], SandgateError]) -> None:
+        """Wait for the sandbox; who waits long enough also watches the caller and the clock."""
+        self._timer = self._loop.call_later(PATIENCE_SECONDS, self._watch, until, late)
+        try:
+            await self._connection.news()
+        finally:
+            self._timer.cancel()
+
+    def _watch(self, until: float, late: Callable[[], SandgateError]) -> None:
+        connection = self._connection
+        self._caller.attend(connection)
+        self._timer = self._loop.call_at(until, lambda: connection.fail(late()))
+
+    def _too_late(self) -> SandgateError:
+        """Whose fault it is that there is no answer yet."""
+        if self._caller.is_complete or not self._connection.can_send:
+            return ApiTimeoutError("It did not answer within the time that a call has.")
+        return UploadTooSlowError("The body did not arrive within the time that a call has.")
+
+
+def start_message(call: Call, status: int, headers: list[Field]) -> dict[str, object]:
+    """The start of an answer, with the headers that only the gateway may set."""
+    call.status = status
+    call.has_begun = True
+    seconds = time.perf_counter() - call.started
+    return {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [
+            *headers,
+            *call.own_headers,
+            (b"x-request-id", call.request_id.encode()),
+            (b"x-process-time", b"%.6f" % seconds),
+        ],
+    }
+
+
+def body_message(piece: bytes, *, more: bool) -> dict[str, object]:
+    """A piece of an answer."""
+    return {"type": "http.response.body", "body": piece, "more_body": more}
+
+
+def _head_bytes(call: Call, request: RequestHead) -> bytes:
+    """Request line, the private header first, then the caller's own."""
+    scope = call.scope
+    return b"%b %b%b%b HTTP/1.1\r\n%b%b\r\n" % (
+        call.method.encode(),
+        call.path,
+        b"?" if call.query else b"",
+        call.query,
+        context_line(scope.get("client"), scope["scheme"], call.root, call.request_id),
+        request.lines,
+    )

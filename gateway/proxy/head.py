@@ -1,0 +1,86 @@
+"""Reads the head of a sandbox's answer, strictly. Pure.
+
+Whatever a sandbox sends is hostile. One expression accepts or refuses the whole head: no
+folded lines, no bare CR or LF, no NUL, no space before a colon, HTTP/1.1 only. An answer
+tells its length in exactly one way or is refused; reading until the end is not one, because
+a sandbox that dies would look like one that finished.
+"""
+
+import re
+from dataclasses import dataclass
+
+from gateway.proxy.errors import ApiBadResponseError
+from gateway.proxy.headers import Field, connection_tokens, filter_answer
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_FIELDS = 100
+
+_HEAD = re.compile(
+    rb"HTTP/1\.1 ([1-5][0-9]{2}) [\t\x20-\x7e\x80-\xff]*+\r\n"
+    rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+)\r\n"
+)
+_FIELD = re.compile(rb"([^:\r]++):[\t ]*+([^\r]*+)\r\n")
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_MAX_LENGTH_DIGITS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHead:
+    """A final answer's head. `length` is of the body that follows; None when it is chunked."""
+
+    status: int
+    headers: list[Field]  # those that may reach the caller
+    length: int | None
+    keeps_connection: bool
+
+
+def read_answer(head: bytes, *, is_head: bool) -> AnswerHead | None:
+    """Read one complete head; None for an interim answer (1xx), ApiBadResponseError else.
+
+    `is_head` says that the call was a HEAD: its answer tells a length and has no body.
+    """
+    match = _HEAD.fullmatch(head)
+    if match is None:
+        raise ApiBadResponseError("The head of its answer is malformed.")
+    status = int(match[1])
+    fields = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD.findall(match[2])]
+    if len(fields) > MAX_FIELDS:
+        raise ApiBadResponseError(f"Its answer has more than {MAX_FIELDS} headers.")
+    if status < 200:
+        if status == 101:
+            raise ApiBadResponseError("It switched protocols without being asked to.")
+        return None
+    framing: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        if name in _FRAMING:
+            framing.setdefault(name, []).append(value)
+    length = _told_length(framing)
+    headers = filter_answer(fields)
+    if is_head:
+        length = 0
+    elif status == 204 or status == 304:
+        # neither has a body, whatever it tells; the server in front would wait for one
+        headers = [field for field in headers if field[0] != b"content-length"]
+        length = 0
+    elif length == _UNTOLD:
+        raise ApiBadResponseError("Its answer does not tell its length.")
+    keeps = b"close" not in connection_tokens(framing.get(b"connection", ()))
+    return AnswerHead(status, headers, length, keeps)
+
+
+_UNTOLD = -1
+
+
+def _told_length(framing: dict[bytes, list[bytes]]) -> int | None:
+    """What the headers tell: a number, None for chunked, `_UNTOLD` for nothing."""
+    codings = framing.get(b"transfer-encoding")
+    lengths = framing.get(b"content-length")
+    if codings is not None:
+        if lengths is not None or len(codings) > 1 or codings[0].lower() != b"chunked":
+            raise ApiBadResponseError("Its answer tells its length in two ways.")
+        return None
+    if lengths is None:
+        return _UNTOLD
+    if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > _MAX_LENGTH_DIGITS:
+        raise ApiBadResponseError("Its answer's Content-Length is not one number.")
+    return int(lengths[0])

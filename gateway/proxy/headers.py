@@ -1,0 +1,157 @@
+"""Which headers pass, in both directions, and how a body's length is told. Pure.
+
+Names arrive in lower case from the server. Nothing is added towards the app but the
+gateway's private header, which the runner takes out again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.proxy.errors import AmbiguousRequestError
+
+Field = tuple[bytes, bytes]
+
+CONTEXT = b"x-sandgate-context"
+
+_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+# A caller may not have these removed by naming them in Connection: they tell where the
+# message goes and where it ends.
+_NEVER_NAMED = frozenset({b"host", b"content-length", b"transfer-encoding"})
+_READ = _HOP | {b"x-api-key", b"authorization", b"content-length"}
+_DROPPED_ANSWER = _HOP | {
+    b"date",  # the server in front writes it
+    b"x-request-id",
+    b"x-process-time",
+    b"ratelimit",
+    b"ratelimit-policy",
+}
+_PRIVATE = (b"x-sandgate-", b"proxy-")
+_PRIVATE_ANSWER = (b"x-sandgate-", b"x-ratelimit-", b"proxy-")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """What a caller's headers say: the key, the body's framing, and the lines that pass."""
+
+    key: str  # empty when none was presented
+    length: int | None  # of the body; None when it is chunked
+    lines: bytes
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows the head."""
+        return self.length != 0
+
+
+def read_request(headers: Iterable[Field]) -> RequestHead:
+    """Read a caller's headers once; AmbiguousRequestError when they have two readings."""
+    passed: list[Field] = []
+    read: dict[bytes, list[bytes]] = {}
+    for field in headers:
+        name, value = field
+        if name in _READ:
+            read.setdefault(name, []).append(value)
+            if name == b"authorization" or name == b"content-length":
+                passed.append(field)
+        elif not _is_private(name, _PRIVATE):
+            passed.append(field)
+    key, dropped = _presented(read)
+    if b"connection" in read:
+        dropped = dropped | _named(read[b"connection"])
+    if dropped:
+        passed = [field for field in passed if field[0] not in dropped]
+    length = _length(read)
+    lines = b"".join([b"%b: %b\r\n" % field for field in passed])
+    if length is None:
+        lines += b"transfer-encoding: chunked\r\n"
+    if lines.count(b"\n") != len(passed) + (length is None):
+        raise AmbiguousRequestError("A header holds a line break.")
+    return RequestHead(key, length, lines)
+
+
+def filter_answer(headers: Iterable[Field]) -> list[Field]:
+    """The sandbox's headers that reach the caller; names must be in lower case."""
+    passed = []
+    named: list[bytes] = []
+    for field in headers:
+        name, value = field
+        if name in _DROPPED_ANSWER:
+            if name == b"connection":
+                named.append(value)
+        elif not _is_private(name, _PRIVATE_ANSWER):
+            passed.append(field)
+    if named and (dropped := _named(named)):
+        passed = [field for field in passed if field[0] not in dropped]
+    return passed
+
+
+def connection_tokens(values: Iterable[bytes]) -> frozenset[bytes]:
+    """The tokens of all Connection headers."""
+    return frozenset(
+        token for value in values for each in value.split(b",") if (token := each.strip().lower())
+    )
+
+
+def context_line(
+    client: tuple[str, int] | None, scheme: str, root: bytes, request_id: str
+) -> bytes:
+    """The private header that tells the runner what the gateway knows."""
+    host, port = client or ("unknown", 0)
+    text = f"{host.replace(' ', '')} {port} {scheme} {root.decode('ascii')} {request_id}"
+    return b"%b: %b\r\n" % (CONTEXT, text.encode("ascii", "replace"))
+
+
+def _is_private(name: bytes, prefixes: tuple[bytes, ...]) -> bool:
+    """Also under an alias: servers behind CGI-like interfaces read `_` as `-`."""
+    if b"_" in name:
+        name = name.replace(b"_", b"-")
+    return name.startswith(prefixes)
+
+
+def _named(values: list[bytes]) -> frozenset[bytes]:
+    return connection_tokens(values) - _NEVER_NAMED
+
+
+def _presented(read: dict[bytes, list[bytes]]) -> tuple[str, frozenset[bytes]]:
+    """The presented key and the names of further headers that must not pass."""
+    keys = read.get(b"x-api-key")
+    if keys is not None:
+        return _only(keys, "X-API-Key").decode("latin-1").strip(), frozenset()
+    tokens = read.get(b"authorization")
+    if tokens is None:
+        return "", frozenset()
+    scheme, _, token = _only(tokens, "Authorization").partition(b" ")
+    if scheme.lower() != b"bearer":
+        return "", frozenset()
+    return token.decode("latin-1").strip(), frozenset({b"authorization"})
+
+
+def _only(values: list[bytes], name: str) -> bytes:
+    if len(values) > 1:
+        raise AmbiguousRequestError(f"{name} may be sent once.")
+    return values[0]
+
+
+def _length(read: dict[bytes, list[bytes]]) -> int | None:
+    """The body's length; None for chunked. Without either header there is no body."""
+    codings, lengths = read.get(b"transfer-encoding"), read.get(b"content-length")
+    if codings is not None:
+        if lengths is not None or len(codings) > 1 or codings[0].strip().lower() != b"chunked":
+            raise AmbiguousRequestError("Only 'Transfer-Encoding: chunked' and no Content-Length.")
+        return None
+    if lengths is None:
+        return 0
+    text = _only(lengths, "Content-Length")
+    if not text.isdigit() or len(text) > 15:
+        raise AmbiguousRequestError("Content-Length is not a number.")
+    return int(text)

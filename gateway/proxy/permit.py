@@ -1,0 +1,65 @@
+"""May this key call this API now? Pure."""
+
+from collections import OrderedDict
+
+from gateway.auth.verified import VerifiedKey
+from gateway.errors import SandgateError
+from gateway.limits.plan import limits_of
+from gateway.metering.recorder import Grant
+from gateway.proxy.errors import (
+    ApiNotReadyError,
+    ApiPausedError,
+    ApiStartFailedError,
+    ApiSuspendedError,
+    KeyNotForApiError,
+)
+from gateway.store.routes import Route
+
+_REMEMBERED = 50_000
+
+
+def refusal(route: Route, key: VerifiedKey) -> SandgateError | None:
+    """Why not; None when it may. Whoever has no key for an API learns nothing about it."""
+    if route.api_id not in key.api_ids:
+        return KeyNotForApiError("Use a key that was made for this API.")
+    if route.tenant_status != "active":
+        return ApiSuspendedError("The owner of this API is suspended.")
+    if route.status == "active":
+        return None
+    if route.status == "paused":
+        return ApiPausedError()
+    if route.status == "suspended":
+        return ApiSuspendedError("An admin has suspended this API.")
+    if route.status == "failed":
+        return ApiStartFailedError("Its code did not start when it was deployed.")
+    return ApiNotReadyError()
+
+
+class Grants:
+    """What keys get of APIs, made once for many calls.
+
+    A remembered grant holds only for the very objects it was made from. Caches replace those
+    when something changes, so there is nothing here to invalidate.
+    """
+
+    def __init__(self, size: int = _REMEMBERED) -> None:
+        self._size = size
+        self._known: OrderedDict[tuple[str, str], tuple[VerifiedKey, Route, Grant]] = OrderedDict()
+
+    def of(self, key: VerifiedKey, route: Route) -> Grant:
+        """Limits and owners of the calls with this key to this API."""
+        pair = (key.key_id, route.api_id)
+        known = self._known.get(pair)
+        if known is not None and known[0] is key and known[1] is route:
+            return known[2]
+        grant = Grant(
+            api_id=route.api_id,
+            tenant_id=route.tenant_id,
+            caller_tenant_id=key.tenant_id,
+            key_id=key.key_id,
+            limits=limits_of(key, route.api_id, route.limits),
+        )
+        self._known[pair] = (key, route, grant)
+        if len(self._known) > self._size:
+            self._known.popitem(last=False)
+        return grant

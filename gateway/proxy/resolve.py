@@ -1,0 +1,135 @@
+"""From a reference to the API and the version that shall answer, out of memory when it can."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.proxy.cache import LoadingCache
+from gateway.proxy.errors import ApiNotFoundError, ApiNotReadyError, VersionNotFoundError
+from gateway.store.routes import Route
+from sandbox.types import SandboxSpec
+
+
+class Routes(Protocol):
+    """Where routes are kept."""
+
+    async def route(self, reference: str) -> Route | None:
+        """By id or slug."""
+        ...
+
+    async def version(self, api_id: str, n: int) -> str | None:
+        """Id of a pinned version."""
+        ...
+
+
+class ChangeSource(Protocol):
+    """Where news about APIs and tenants come from."""
+
+    def subscribe(self, callback: Callable[[str, str], None], /) -> object:
+        """Call back with kind and id of what changed; ("all", "") when news were missed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The version that shall answer a call. `is_pinned` when the caller named it."""
+
+    spec: SandboxSpec
+    n: int
+    is_pinned: bool = False
+
+
+class Destination:
+    """A route and the targets made from it once, so that a call makes none."""
+
+    __slots__ = ("_total", "_weighted", "route")
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self._weighted = tuple(
+            (each.weight, Target(spec_of(route, each.version_id), each.n))
+            for each in route.versions
+        )
+        self._total = sum(each.weight for each in route.versions)
+
+    def pick(self, chance: Callable[[], float]) -> Target:
+        """One of the active versions by weight; `chance` gives 0 up to 1."""
+        if len(self._weighted) == 1:
+            return self._weighted[0][1]
+        point = chance() * self._total
+        for weight, target in self._weighted:
+            point -= weight
+            if point < 0:
+                return target
+        raise ApiNotReadyError
+
+
+class Resolver:
+    """Remembers routes and pins; changes reach it as they happen."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        changes: ChangeSource,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._routes = routes
+        self._chance = chance
+        self._known: LoadingCache[str, Destination] = LoadingCache(self._load, clock=clock)
+        self._pins: LoadingCache[tuple[str, int], str] = LoadingCache(
+            lambda pin: routes.version(*pin), clock=clock
+        )
+        changes.subscribe(self._changed)
+
+    async def find(self, ref: str) -> Destination:
+        """Where an id or slug leads; ApiNotFoundError when nowhere."""
+        entry = self._known.fresh(ref)
+        destination = entry.value if entry is not None else await self._known.get(ref)
+        if destination is None:
+            raise ApiNotFoundError("No API has this id or name.")
+        return destination
+
+    async def target(self, destination: Destination, pin: int | None) -> Target:
+        """The pinned version, else one of the active ones by weight."""
+        if pin is not None:
+            return await self._pinned(destination.route, pin)
+        return destination.pick(self._chance)
+
+    async def _load(self, ref: str) -> Destination | None:
+        route = await self._routes.route(ref)
+        return None if route is None else Destination(route)
+
+    async def _pinned(self, route: Route, n: int) -> Target:
+        key = (route.api_id, n)
+        entry = self._pins.fresh(key)
+        version_id = entry.value if entry is not None else await self._pins.get(key)
+        if version_id is None:
+            raise VersionNotFoundError(f"Version {n} does not exist.")
+        return Target(spec_of(route, version_id), n, is_pinned=True)
+
+    def _changed(self, kind: str, identifier: str) -> None:
+        if kind == "all":
+            self._known.invalidate(lambda _ref, _found: True)
+            self._pins.invalidate(lambda _pin, _id: True)
+        elif kind == "api":
+            # what led nowhere may be the changed one: its slug is not in the news
+            self._known.invalidate(lambda _, to: to is None or to.route.api_id == identifier)
+            self._pins.invalidate(lambda pin, _: pin[0] == identifier)
+        elif kind == "tenant":
+            self._known.invalidate(lambda _, to: to is None or to.route.tenant_id == identifier)
+
+
+def spec_of(route: Route, version_id: str) -> SandboxSpec:
+    """The sandbox in which a version of this API runs now."""
+    return SandboxSpec(route.api_id, version_id, route.generation, route.resources)
+
+
+def wanted_specs(route: Route) -> frozenset[SandboxSpec]:
+    """The sandboxes that this API should have now."""
+    if route.status != "active" or route.tenant_status != "active":
+        return frozenset()
+    return frozenset(spec_of(route, version.version_id) for version in route.versions)

@@ -1,0 +1,48 @@
+"""When a route changes, gives up the sandboxes that it no longer wants."""
+
+import asyncio
+import logging
+
+from gateway.errors import SandgateError
+from gateway.proxy.errors import ApiNotFoundError
+from gateway.proxy.leases import Leases
+from gateway.proxy.resolve import ChangeSource, Resolver, wanted_specs
+
+_log = logging.getLogger(__name__)
+
+
+class Retirement:
+    """Follows the news about APIs. Make it after the resolver, so that it reads what is new."""
+
+    def __init__(self, resolver: Resolver, leases: Leases, changes: ChangeSource) -> None:
+        self._resolver = resolver
+        self._leases = leases
+        self._changed: set[str] = set()
+        self._news = asyncio.Event()
+        changes.subscribe(self._on_change)
+
+    async def run(self) -> None:
+        """Work off the news, until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._changed:
+                await self._look_at(self._changed.pop())
+
+    async def _look_at(self, api_id: str) -> None:
+        try:
+            destination = await self._resolver.find(api_id)
+        except ApiNotFoundError:
+            self._leases.keep_only(api_id, frozenset())
+        except SandgateError as error:
+            _log.warning("sandboxes of %s are kept for now: %s", api_id, error)
+        else:
+            self._leases.keep_only(api_id, wanted_specs(destination.route))
+
+    def _on_change(self, kind: str, identifier: str) -> None:
+        held = self._leases.api_ids()
+        if kind == "api":
+            self._changed |= held & {identifier}
+        elif kind in ("tenant", "all"):
+            self._changed |= held
+        self._news.set()
