@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
-import subprocess
 import time
 from functools import partial
 from pathlib import Path
 
 from sandbox.runtimes import bubblewrap_args as args
+from sandbox.runtimes import bubblewrap_host as host
 from sandbox.runtimes import cgroup, seccomp
 from sandbox.runtimes.base import Found, Handle, Launch, RuntimeUnavailableError
 from sandbox.runtimes.bubblewrap_process import BubblewrapProcess, Start, start
@@ -18,9 +17,7 @@ from sandbox.runtimes.identity import NOBODY, uid_of
 from sandbox.runtimes.root import RunnerRoot, build_root
 from sandbox.types import Tier
 
-PROGRAM = "bwrap"
 END_SECONDS = 10.0
-TRIAL_SECONDS = 10.0
 PAUSE = 0.01
 
 
@@ -90,18 +87,18 @@ class BubblewrapRuntime:
 
     async def prepare(self) -> None:
         """Find the program, build the runner root, compile the filter, look for groups."""
-        self._program = _program()
-        self._can_disable_userns = await asyncio.to_thread(_knows_disable_userns, self._program)
-        self._groups = await asyncio.to_thread(_discover)
+        self._program = host.find_program()
+        self._can_disable_userns = await asyncio.to_thread(host.knows_disable_userns, self._program)
+        self._groups = await asyncio.to_thread(host.find_groups)
         with contextlib.suppress(seccomp.SeccompMissingError):  # `check` names it
             self._filter = seccomp.compile_filter(seccomp.load_profile())
         if self._root is None:
             self._root = await asyncio.to_thread(build_root, self._data_dir)
-        await asyncio.to_thread(_try_out, self._program, self._root.path)
+        await asyncio.to_thread(host.try_out, self._program)
 
     async def check(self) -> tuple[str, ...]:
         """Limits and walls this host cannot give."""
-        _program()
+        host.find_program()
         missing = list(self._groups.missing)
         if self._filter is None:
             missing.append("system call filter")
@@ -119,8 +116,10 @@ class BubblewrapRuntime:
                 group.create(launch.resources)
             process = await start(self._start(launch, self._root, group))
         except BaseException as error:
-            if group is not None:
-                await asyncio.shield(asyncio.to_thread(group.remove))
+            # also what bubblewrap forked but did not come to tell us of
+            await asyncio.shield(
+                asyncio.to_thread(self._remove, self._installation, launch.sandbox_id)
+            )
             if isinstance(error, OSError):
                 raise RuntimeUnavailableError(f"cannot make a sandbox: {error}") from error
             raise
@@ -159,7 +158,7 @@ class BubblewrapRuntime:
             control_dir=launch.control_dir,
             resources=launch.resources,
             identity=identity,
-            hidden=_hidden(),
+            hidden=host.hidden(),
         )
         return Start(
             program=self._program,
@@ -203,46 +202,6 @@ class BubblewrapRuntime:
                     os.kill(pid, signal.SIGKILL)
             time.sleep(PAUSE)
         cgroup.group_of(self._groups, installation, sandbox_id).remove()
-
-
-def _program() -> str:
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise RuntimeUnavailableError("bubblewrap is missing: apt-get install bubblewrap")
-    return program
-
-
-def _knows_disable_userns(program: str) -> bool:
-    answer = subprocess.run(
-        [program, "--help"], capture_output=True, text=True, check=False, timeout=TRIAL_SECONDS
-    )
-    return "--disable-userns" in answer.stdout + answer.stderr
-
-
-def _discover() -> cgroup.Hierarchies:
-    return cgroup.discover(
-        Path("/proc/self/mounts").read_text("utf-8"), Path("/proc/self/cgroup").read_text("utf-8")
-    )
-
-
-def _hidden() -> frozenset[str]:
-    names = (*args.HIDDEN_FILES, *args.HIDDEN_FOLDERS)
-    return frozenset(name for name in names if Path(name).exists())
-
-
-def _try_out(program: str, root: Path) -> None:
-    """One empty run: some systems have the program but forbid what it does."""
-    user = () if os.geteuid() == 0 else ("--unshare-user",)
-    command = [
-        *(program, *user, "--unshare-pid", "--unshare-net", "--die-with-parent", "--clearenv"),
-        *("--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev"),
-        *("/python/bin/python3", "-I", "-S", "-c", "pass"),
-    ]
-    answer = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=TRIAL_SECONDS
-    )
-    if answer.returncode != 0:
-        raise RuntimeUnavailableError(f"bubblewrap cannot run here: {answer.stderr.strip()}")
 
 
 def _processes(installation: str) -> dict[str, set[int]]:

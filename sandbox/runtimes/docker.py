@@ -91,9 +91,10 @@ class DockerRuntime:
         self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="docker")
 
     async def prepare(self) -> None:
-        """Connect, build runner root and image, follow events."""
-        with translated("no engine answers"):
-            self._client = await asyncio.to_thread(make_client, self._base_url)
+        """Connect, build runner root and image, follow events. May be called again."""
+        if self._client is None:
+            with translated("no engine answers"):
+                self._client = await asyncio.to_thread(make_client, self._base_url)
         info = await self._call("no engine answers", lambda client: client.info())
         self._facts = facts_of(info)
         if self._root is None:
@@ -104,9 +105,10 @@ class DockerRuntime:
             lambda client: ensure_image(client, root, self._base_image),
             seconds=BUILD_SECONDS,
         )
-        self._watch = EventWatch(
-            self._base_url, self._installation, self._on_event, self._on_connected
-        )
+        if self._watch is None:
+            self._watch = EventWatch(
+                self._base_url, self._installation, self._on_event, self._on_connected
+            )
 
     async def check(self) -> tuple[str, ...]:
         """Walls and limits that this engine does not give."""

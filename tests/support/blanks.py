@@ -14,6 +14,7 @@ from sandbox.runtimes.base import Handle, Launch, Runtime
 from sandbox.types import Resources
 
 SECONDS = 30.0
+USUAL = Resources()
 CONTEXT = b"127.0.0.1 5000 http /api 0"
 
 
@@ -88,7 +89,7 @@ class Blank:
 
 
 def new_launch(
-    folder: Path, installation: str, resources: Resources = Resources(), *, sandbox_id: str = ""
+    folder: Path, installation: str, resources: Resources = USUAL, *, sandbox_id: str = ""
 ) -> Launch:
     """A launch with a control directory of its own."""
     sandbox_id = sandbox_id or uuid.uuid4().hex
@@ -100,7 +101,7 @@ def new_launch(
 
 @asynccontextmanager
 async def launched(
-    runtime: Runtime, folder: Path, installation: str, resources: Resources = Resources()
+    runtime: Runtime, folder: Path, installation: str, resources: Resources = USUAL
 ) -> AsyncIterator[Blank]:
     """A blank that is destroyed at the end, whatever happened to it."""
     launch = new_launch(folder, installation, resources)

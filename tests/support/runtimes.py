@@ -1,0 +1,67 @@
+"""The real runtimes over one runner root that is built once a session."""
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from sandbox.runtimes.base import Runtime
+from sandbox.runtimes.bubblewrap import BubblewrapRuntime
+from sandbox.runtimes.docker import DockerRuntime
+from sandbox.runtimes.root import RunnerRoot, build_root
+from tests.support.engines import require_bubblewrap, require_docker
+
+REAL = [
+    pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
+    pytest.param("docker", marks=pytest.mark.docker),
+]
+
+
+@cache
+def runner_root() -> RunnerRoot:
+    """The root with the real runner."""
+    folder = Path(tempfile.mkdtemp(prefix="sgr-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return build_root(folder)
+
+
+def make(name: str, installation: str) -> Runtime:
+    """A runtime by name, not prepared; ends the test when its engine is missing."""
+    if name == "docker":
+        require_docker()
+        return DockerRuntime(Path("/nonexistent"), installation, root=runner_root())
+    require_bubblewrap()
+    return BubblewrapRuntime(Path("/nonexistent"), installation, root=runner_root())
+
+
+@asynccontextmanager
+async def prepared(name: str, installation: str) -> AsyncIterator[Runtime]:
+    """A prepared runtime that is closed at the end."""
+    runtime = make(name, installation)
+    await runtime.prepare()
+    try:
+        yield runtime
+    finally:
+        await runtime.close()
+
+
+@asynccontextmanager
+async def short_folder() -> AsyncIterator[Path]:
+    """A folder whose path is short enough for sockets and open to sandbox users."""
+    folder = Path(tempfile.mkdtemp(prefix="sgb-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_installation() -> str:
+    """A name no other test uses."""
+    return f"test-{uuid4().hex[:12]}"
