@@ -1,0 +1,21 @@
+"""Puts the client's commands on the `sandgate` command."""
+
+import typer
+
+from gateway.cli.client import account, apis, deploy
+from gateway.cli.client.keys import keys_app
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command that talks to a server."""
+    app.command("login")(account.login)
+    app.command("whoami")(account.whoami)
+    app.command("logout")(account.logout)
+    app.command("deploy")(deploy.deploy)
+    app.command("apis")(apis.list_apis)
+    app.add_typer(keys_app, name="keys")
+    app.command("pause")(apis.pause)
+    app.command("resume")(apis.resume)
+    app.command("rollback")(apis.rollback)
+    app.command("rm")(apis.remove)
+    app.command("logs")(apis.logs)
