@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import httpx
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -92,6 +93,15 @@ class RunningIssuer:
     async def user(self, access_token: str) -> httpx.Response:
         """The answer to `GET /user`."""
         return await self.http.get("/user", headers={"authorization": f"Bearer {access_token}"})
+
+
+async def ban(dsn: str) -> None:
+    """Close every account of a test's database for a day; `dsn` is the owner's address."""
+    connection = await asyncpg.connect(dsn.replace("//postgres@", "//supabase_auth_admin@"))
+    try:
+        await connection.execute("update auth.users set banned_until = now() + interval '1 day'")
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager

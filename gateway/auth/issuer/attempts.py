@@ -2,7 +2,8 @@
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
@@ -49,6 +50,24 @@ class Attempts:
         while len(self._taken) > _SUBJECTS:
             self._taken.popitem(last=False)
         return now
+
+    @contextmanager
+    def counted(
+        self, allowances: Sequence[Allowance], failures: tuple[type[Exception], ...]
+    ) -> Iterator[None]:
+        """Around an attempt: it stays counted when it ends with one of these failures.
+
+        Counted from its beginning, so that attempts side by side do not slip through.
+        """
+        mark = self.take(allowances)
+        try:
+            yield
+        except failures:
+            raise
+        except BaseException:  # not the attempt's fault, such as a silent database
+            self.give_back(allowances, mark)
+            raise
+        self.give_back(allowances, mark)
 
     def give_back(self, allowances: Sequence[Allowance], mark: float) -> None:
         """Uncount an attempt that turned out to be rightful."""

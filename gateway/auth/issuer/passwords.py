@@ -50,11 +50,11 @@ def _printable(password: str) -> bool:
 class Passwords:
     """Hashes and checks, a few at a time; what would wait too long is refused.
 
-    Argon2id with 32 MiB and two passes: above the usual minimum, tens of milliseconds here.
+    Argon2id with 19 MiB and two passes, a usual recommendation for sign-ins: tens of milliseconds.
     """
 
     def __init__(self, *, workers: int = _WORKERS, waiting: int = _WAITING) -> None:
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=32 * 1024, parallelism=1)
+        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="password")
         self._room = workers + waiting
         # checked against when the account is unknown, so that the answer takes as long

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,6 +14,7 @@ from gateway.errors import SandgateError
 
 VERSION_HEADER = "x-supabase-api-version"
 VERSION = "2024-01-01"
+_log = structlog.get_logger(__name__)
 _NO_STORE = {"cache-control": "no-store"}
 
 
@@ -38,6 +40,8 @@ async def on_expected(request: Request, error: Exception) -> Response:
     """Starlette handler for every failure of ours."""
     if not isinstance(error, SandgateError):
         raise error
+    if error.status >= 500:
+        _log.error("request_failed", code=error.code, exc_info=error)
     return render_error(request, error)
 
 

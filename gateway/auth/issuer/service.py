@@ -107,35 +107,14 @@ class Issuer:
     async def sign_in(self, email: str, password: str, origin: Origin) -> Grant:
         """A new session for the right password."""
         allowances = [self._address(origin), self._account(email)]
-        mark = self.attempts.take(allowances)
-        if not could_be_password(password):
-            raise InvalidCredentialsError
-        async with self.users.transaction() as transaction:
-            account = await transaction.by_email(email)
-        stored = account.password_hash if account else None
-        right = await self.passwords.matches(password, stored)
-        if account is None or stored is None or not right:
-            raise InvalidCredentialsError
-        if account.banned:
-            raise UserBannedError
-        renewed = await self._renewed(password, stored)
-        async with self.users.transaction() as transaction:
-            locked = await transaction.lock(account.id)
-            if locked is None or locked.password_hash != stored:
-                raise InvalidCredentialsError  # changed while it was being checked
-            if renewed is not None:
-                await transaction.set_password(account.id, renewed)
-            grant = await self._open(transaction, account.id, origin)
-        self.attempts.give_back(allowances, mark)
-        return grant
+        with self.attempts.counted(allowances, (InvalidCredentialsError,)):
+            return await self._sign_in(email, password, origin)
 
     async def refresh(self, token: str, origin: Origin) -> Grant:
         """The next pair of tokens of a session."""
-        allowances = [self._address(origin)]
-        mark = self.attempts.take(allowances)
-        grant = await self._rotate(token)
-        self.attempts.give_back(allowances, mark)
-        return grant
+        failures = (RefreshTokenNotFoundError, RefreshTokenUsedError)
+        with self.attempts.counted([self._address(origin)], failures):
+            return await self._rotate(token)
 
     async def session(self, access_token: str) -> AuthSession:
         """The living session of an access token, asked of the store every time."""
@@ -181,6 +160,26 @@ class Issuer:
                 case Scope.GLOBAL:
                     await transaction.end_sessions(user_id)
         self.sessions.forget_user(user_id)
+
+    async def _sign_in(self, email: str, password: str, origin: Origin) -> Grant:
+        if not could_be_password(password):
+            raise InvalidCredentialsError
+        async with self.users.transaction() as transaction:
+            account = await transaction.by_email(email)
+        stored = account.password_hash if account else None
+        right = await self.passwords.matches(password, stored)
+        if account is None or stored is None or not right:
+            raise InvalidCredentialsError
+        if account.banned:
+            raise UserBannedError
+        renewed = await self._renewed(password, stored)
+        async with self.users.transaction() as transaction:
+            locked = await transaction.lock(account.id)
+            if locked is None or locked.password_hash != stored:
+                raise InvalidCredentialsError  # changed while it was being checked
+            if renewed is not None:
+                await transaction.set_password(account.id, renewed)
+            return await self._open(transaction, account.id, origin)
 
     async def _open(self, transaction: AuthTransaction, user_id: UUID, origin: Origin) -> Grant:
         session_id, token, now = uuid4(), first_token(), self._now()
@@ -246,17 +245,15 @@ class Issuer:
         if changes.password is None:
             return None
         check_password(changes.password)
-        allowances = [self._account(account.email)]
-        mark = self.attempts.take(allowances)
-        if changes.current_password is not None and not await self._is_password(
-            changes.current_password, account
-        ):
-            raise InvalidCredentialsError
-        if await self._is_password(changes.password, account):
-            raise SamePasswordError
-        password_hash = await self.passwords.hash(changes.password)
-        self.attempts.give_back(allowances, mark)
-        return password_hash
+        # "the same as before" tells as much about the current password as "wrong" does
+        failures = (InvalidCredentialsError, SamePasswordError)
+        with self.attempts.counted([self._account(account.email)], failures):
+            current = changes.current_password
+            if current is not None and not await self._is_password(current, account):
+                raise InvalidCredentialsError
+            if await self._is_password(changes.password, account):
+                raise SamePasswordError
+        return await self.passwords.hash(changes.password)
 
     async def _is_password(self, password: str, account: Account) -> bool:
         if not could_be_password(password):

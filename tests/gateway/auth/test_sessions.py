@@ -13,7 +13,7 @@ import pytest
 from gateway.auth.issuer.tokens import AccessTokens, TokenContents
 from gateway.auth.sessions import SessionExpiredError, SessionVerifier, bearer
 from gateway.store.database import SERVICE, Database, DatabaseUnavailableError
-from tests.support.issuer import ISSUER, KID, Clock, RunningIssuer, new_key_pem
+from tests.support.issuer import ISSUER, KID, Clock, RunningIssuer, ban, new_key_pem
 
 EMAIL = "ann@example.com"
 
@@ -109,13 +109,21 @@ async def test_revoked_admin_is_none_at_once_when_told_and_soon_when_not(
         assert (await issuer.sessions.verify(token)).is_admin is False
 
 
-async def test_removed_person_has_no_session(issuer: RunningIssuer, database: Database) -> None:
+async def test_session_of_somebody_else_is_not_taken(issuer: RunningIssuer) -> None:
     document = await issuer.sign_up(EMAIL)
+    await issuer.sessions.verify(document["access_token"])
     claims = jwt.decode(document["access_token"], options={"verify_signature": False})
     claims["sub"] = str(uuid4())
     forged = jwt.encode(claims, issuer.pem, "ES256", {"kid": KID})
     with pytest.raises(SessionExpiredError):
         await issuer.sessions.verify(forged)
+
+
+async def test_banned_person_has_no_session(issuer: RunningIssuer, dsn: str) -> None:
+    document = await issuer.sign_up(EMAIL)
+    await ban(dsn)
+    with pytest.raises(SessionExpiredError):
+        await issuer.sessions.verify(document["access_token"])
 
 
 async def test_token_outlives_no_hour(issuer: RunningIssuer) -> None:

@@ -61,6 +61,24 @@ def test_attempts_given_back_do_not_count(attempts: Attempts) -> None:
         attempts.give_back([ACCOUNT, ADDRESS], attempts.take([ACCOUNT, ADDRESS]))
 
 
+def test_only_the_named_failures_stay_counted(attempts: Attempts) -> None:
+    for failure in (KeyError, ValueError, ValueError):
+        with pytest.raises(failure), attempts.counted([ACCOUNT], (ValueError,)):
+            raise failure
+    with pytest.raises(TooManyAttemptsError):
+        attempts.take([ACCOUNT])
+
+
+def test_attempts_side_by_side_are_counted_from_their_beginning(attempts: Attempts) -> None:
+    with (
+        attempts.counted([ACCOUNT], ()),
+        attempts.counted([ACCOUNT], ()),
+        pytest.raises(TooManyAttemptsError),
+    ):
+        attempts.take([ACCOUNT])
+    attempts.take([ACCOUNT])
+
+
 @pytest.mark.parametrize(
     ("host", "subject"),
     [

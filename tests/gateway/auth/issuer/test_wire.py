@@ -6,7 +6,7 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.support.issuer import ISSUER, KID, VERSIONED, RunningIssuer, new_key_pem
+from tests.support.issuer import ISSUER, KID, VERSIONED, RunningIssuer, ban, new_key_pem
 
 EMAIL = "ann@example.com"
 PASSWORD = "correct horse"
@@ -252,3 +252,29 @@ async def test_client_version_header_is_what_the_client_sends() -> None:
     from supabase_auth.constants import API_VERSION_HEADER_NAME
 
     assert API_VERSION_HEADER_NAME.lower() in VERSIONED
+
+
+async def test_banned_person_can_do_nothing(issuer: RunningIssuer, dsn: str) -> None:
+    document = await issuer.sign_up(EMAIL, PASSWORD)
+    await ban(dsn)
+    answers = [
+        await issuer.sign_in(EMAIL, PASSWORD),
+        await issuer.refresh(document["refresh_token"]),
+        await issuer.user(document["access_token"]),
+    ]
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [
+        (403, "user_banned")
+    ] * 3
+
+
+async def test_silent_database_is_a_failure_worth_repeating(issuer: RunningIssuer) -> None:
+    document = await issuer.sign_up(EMAIL, PASSWORD)
+    await issuer.users.close()
+    answers = [
+        await issuer.sign_in(EMAIL, PASSWORD),
+        await issuer.refresh(document["refresh_token"]),
+        await issuer.user(document["access_token"]),
+    ]
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert {answer.json()["code"] for answer in answers} == {"unexpected_failure"}
+    assert all("retry-after" in answer.headers for answer in answers)
