@@ -94,14 +94,14 @@ class EmbeddedPostgres:
 
     async def wait_exit(self) -> int | None:
         """Wait until the server is gone; its exit code when it was ours."""
-        while self._process is None:
+        while (process := self._process) is None:
             if self._take_lock():
                 return None
             await asyncio.sleep(0.5)
         while True:
-            if (code := self._process.poll()) is not None:
+            if (code := process.poll()) is not None:
                 return code
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
         """Stop our server cleanly, harder when it does not obey; then give up ownership."""

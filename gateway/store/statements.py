@@ -12,6 +12,7 @@ from gateway.store.schema_cache import Function, Schema
 
 MAX_ROWS = 1000
 _IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
+_UNSTORABLE = re.compile("[\\0\\ud800-\\udfff]")
 _COMPARE = {
     "eq": "=",
     "neq": "<>",
@@ -35,6 +36,17 @@ class Statement:
 def json_text(value: Any) -> str:
     """Strict JSON: no NaN, no infinity."""
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def storable(value: Any) -> Any:
+    """The same value, its NUL characters and lone surrogates replaced."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {name: storable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    return value
 
 
 def select(
@@ -111,7 +123,11 @@ def delete(schema: Schema, table: str, where: Sequence[Filter]) -> Statement:
 
 
 def rpc(schema: Schema, name: str, arguments: Mapping[str, Any]) -> Statement:
-    """Call a function with named arguments."""
+    """Call a function with named arguments.
+
+    An argument of type json, as opposed to jsonb, is a log: text in it that Postgres cannot
+    hold is replaced, since a refusal would lose the whole log.
+    """
     function = _function(schema, name, arguments)
     given = [argument for argument in function.order if argument in arguments]
     call = f"public.{name}({', '.join(f'{a} => a.{a}' for a in given)})"
@@ -120,7 +136,9 @@ def rpc(schema: Schema, name: str, arguments: Mapping[str, Any]) -> Statement:
     if given:
         types = ", ".join(f"{a} {function.arguments[a]}" for a in given)
         source = f" from json_to_record($1::text::json) as a({types})"
-        parameters = (json_text(dict(arguments)),)
+        logs = {name for name in given if function.arguments[name] == "json"}
+        sent = {a: storable(arguments[a]) if a in logs else arguments[a] for a in given}
+        parameters = (json_text(sent),)
     if function.returns_set:
         joined = f"{source} cross join lateral" if source else " from"
         return Statement(

@@ -78,7 +78,7 @@ begin
 end
 $$;
 
--- Plain json, not jsonb: a call that jsonb cannot hold is then one bad row, not a bad batch.
+-- Plain json, not jsonb, marks a log: the store replaces text in it that Postgres cannot hold.
 create function public.record_usage(p_calls json) returns jsonb
 language plpgsql set search_path = '' as $$
 declare

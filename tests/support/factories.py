@@ -179,7 +179,7 @@ async def add_version(
     return answer
 
 
-def usage_call(api: MadeApi, at: float, **changed: Any) -> dict[str, Any]:
+def usage_call(api: MadeApi, at: float, /, **changed: Any) -> dict[str, Any]:
     """One call as `record_usage` takes it."""
     call = {
         "request_id": uuid4().hex,
