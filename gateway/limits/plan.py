@@ -1,6 +1,5 @@
 """Which limits hold for a call: plan, tenant, API and key put together. Pure."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 
 from gateway.auth.verified import VerifiedKey
@@ -9,7 +8,6 @@ from gateway.limits.types import Limit, Window
 
 MAX_QUANTITY = 1_000_000_000
 _WINDOWS = {window.value: window for window in Window}  # a plain str hashes faster than an enum
-_REMEMBERED = 50_000
 
 
 class InvalidLimitsError(InvalidInputError):
@@ -44,34 +42,6 @@ def limits_of(
         *_limits(f"api:{api_id}", api_limits),
         *_limits(f"key:{key.key_id}", key.limits),
     )
-
-
-class LimitPlans:
-    """`limits_of`, remembered by key and API.
-
-    A remembered answer holds only for the very objects it was made from. Caches replace those
-    when something changes, so there is nothing here to invalidate.
-    """
-
-    def __init__(self, size: int = _REMEMBERED) -> None:
-        self._size = size
-        self._plans: OrderedDict[
-            tuple[str, str], tuple[VerifiedKey, Mapping[str, int | None], tuple[Limit, ...]]
-        ] = OrderedDict()
-
-    def of(
-        self, key: VerifiedKey, api_id: str, api_limits: Mapping[str, int | None]
-    ) -> tuple[Limit, ...]:
-        """Same answer as `limits_of`."""
-        pair = (key.key_id, api_id)
-        found = self._plans.get(pair)
-        if found is not None and found[0] is key and found[1] is api_limits:
-            return found[2]
-        limits = limits_of(key, api_id, api_limits)
-        self._plans[pair] = (key, api_limits, limits)
-        if len(self._plans) > self._size:
-            self._plans.popitem(last=False)
-        return limits
 
 
 def _limits(subject: str, quantities: Mapping[str, int | None]) -> list[Limit]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.auth.verified import VerifiedKey
-from gateway.limits.plan import InvalidLimitsError, LimitPlans, limits_of, parse_limits
+from gateway.limits.plan import InvalidLimitsError, limits_of, parse_limits
 from gateway.limits.types import Limit, Window
 
 KEY = VerifiedKey(
@@ -48,26 +48,6 @@ def test_api_and_key_add_windows_of_their_own() -> None:
         Limit("api:a", Window.DAY, 8),
         Limit("key:k", Window.MINUTE, 3),
     )
-
-
-def test_plans_answer_the_same_object_while_key_and_api_are_the_same_objects() -> None:
-    plans, api_limits = LimitPlans(), {"day": 8}
-    first = plans.of(KEY, "a", api_limits)
-    assert first == limits_of(KEY, "a", api_limits)
-    assert plans.of(KEY, "a", api_limits) is first
-
-
-def test_plans_notice_a_reloaded_key_or_api() -> None:
-    plans, api_limits = LimitPlans(), {"day": 8}
-    plans.of(KEY, "a", api_limits)
-    assert plans.of(replace(KEY, limits={"minute": 1}), "a", api_limits)[-1].quantity == 1
-    assert plans.of(KEY, "a", {"day": 9})[-1].quantity == 9
-
-
-def test_plans_are_bounded_and_still_right() -> None:
-    plans = LimitPlans(size=2)
-    for api_id in "abcabc":
-        assert plans.of(KEY, api_id, {"day": 8})[-1].subject == f"api:{api_id}"
 
 
 @pytest.mark.parametrize(
