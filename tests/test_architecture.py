@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.operations",),
     ("gateway.auth", "gateway.limits", "gateway.metering", "gateway.store"),
     ("gateway.problems", "gateway.metrics", "gateway.middleware", "gateway.secrets"),
-    ("gateway.errors", "gateway.settings", "gateway.reserved", "gateway.logs", "gateway.clock"),
+    ("gateway.errors", "gateway.settings", "gateway.reserved", "gateway.logs", "gateway.addresses"),
 )
 SANDBOX_FOR_GATEWAY = {"sandbox.types", "sandbox.client", "sandbox.paths"}
 ONLY_IN = {

@@ -1,7 +1,6 @@
 """The public listening socket, opened once by the supervisor and kept across gateway restarts."""
 
 import errno
-import ipaddress
 import socket
 
 BACKLOG = 4096
@@ -39,12 +38,3 @@ def _advice(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EACCES:
         return f"port {port} needs rights this user does not have; set GATEWAY_PORT above 1023"
     return f"cannot listen on {host}:{port}: {error.strerror}"
-
-
-def base_url(listener: socket.socket) -> str:
-    """The address as a person on this machine would type it."""
-    host, port = listener.getsockname()[:2]
-    address = ipaddress.ip_address(host)
-    if address.is_unspecified:
-        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
-    return f"http://[{address}]:{port}" if address.version == 6 else f"http://{address}:{port}"

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import httpx
 
+from gateway.addresses import base_url
 from gateway.cli import admin, files, first_run
 from gateway.cli.children import MANAGER_ENVIRONMENT, Program
-from gateway.cli.listener import base_url, open_listener
+from gateway.cli.listener import open_listener
 from gateway.cli.supervisor import ChildProcess, Supervisor
 from gateway.secrets import Secrets, load_or_create_secrets
 from gateway.settings import Settings

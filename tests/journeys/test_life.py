@@ -145,5 +145,5 @@ def test_doctor_says_ok_or_what_to_do() -> None:
     )
     checks = json.loads(answer.stdout)["checks"]
     names = {check["name"] for check in checks}
-    assert {"python", "postgres", "engine", "bubblewrap", "kernel", "disk", "port"} <= names
-    assert all(check["ok"] or check["advice"] for check in checks)
+    assert {"python", "postgres", "docker", "bubblewrap", "kernel", "disk", "port"} <= names
+    assert all(check["ok"] or check["remedy"] for check in checks)

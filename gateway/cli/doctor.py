@@ -1,0 +1,42 @@
+"""`sandgate doctor`: Python, Postgres and port, then what the sandboxes need."""
+
+import platform
+import sys
+
+from gateway.cli.listener import ListenError, open_listener
+from gateway.errors import SandgateError
+from gateway.settings import Settings
+from gateway.store.binaries import installed
+from sandbox.doctor import Check, render
+from sandbox.doctor import examine as examine_sandboxes
+
+__all__ = ["Check", "examine", "render"]
+
+
+async def examine(settings: Settings) -> list[Check]:
+    """Every check of this machine, in the order it is best read."""
+    return [
+        _python(),
+        _postgres(),
+        _port(settings),
+        *await examine_sandboxes(settings.data_dir, settings.sandbox_runtime),
+    ]
+
+
+def _python() -> Check:
+    return Check("python", sys.version_info >= (3, 11), platform.python_version(), "use 3.11+")
+
+
+def _postgres() -> Check:
+    try:
+        return Check("postgres", True, str(installed()))
+    except SandgateError as error:
+        return Check("postgres", False, error.detail, "make run installs it")
+
+
+def _port(settings: Settings) -> Check:
+    try:
+        open_listener(settings.gateway_host, settings.gateway_port).close()
+    except ListenError as error:
+        return Check("port", False, str(error), "or it is Sandgate itself that runs", needed=False)
+    return Check("port", True, f"{settings.gateway_host}:{settings.gateway_port} is free")

@@ -1,0 +1,246 @@
+"""The composition root of the gateway: the one file that names concrete classes.
+
+Everything is opened on the caller's exit stack and closed in reverse order.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from gateway.auth.issuer.app import build_issuer
+from gateway.auth.issuer.endpoints import jwks_route
+from gateway.auth.issuer.passwords import Passwords
+from gateway.auth.issuer.refresh import secret_from
+from gateway.auth.issuer.tokens import AccessTokens
+from gateway.auth.sessions import SessionVerifier
+from gateway.auth.verify import KeyVerifier
+from gateway.control.build import build_control
+from gateway.control.services import ControlServices
+from gateway.limits.clock import steady_clock
+from gateway.limits.memory import MemoryLimiter
+from gateway.metering.drain import Drain
+from gateway.metering.journal import Journal
+from gateway.metering.recorder import Recorder
+from gateway.metrics import Metrics
+from gateway.operations.health import Part, Probe
+from gateway.operations.ports import Services
+from gateway.proxy.activate import Activation
+from gateway.proxy.endpoint import Endpoint
+from gateway.proxy.leases import Leases
+from gateway.proxy.resolve import Resolver
+from gateway.proxy.retire import Retirement
+from gateway.secrets import Secrets, load_or_create_secrets
+from gateway.settings import Settings
+from gateway.store.auth_users import AuthUsers
+from gateway.store.changes import Changes
+from gateway.store.database import SERVICE, Database
+from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.keys import gateway_key
+from gateway.store.postgres import PostgresDatabase
+from gateway.store.routes import RouteStore
+from sandbox.client import ManagerClient
+from sandbox.paths import RunPaths
+
+log = structlog.get_logger("wiring")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the gateway serves."""
+
+    calls: ASGIApp
+    control: ASGIApp
+    people: "People"
+
+
+async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_url: str) -> Parts:
+    """Open what the gateway needs and put it together."""
+    secrets = load_or_create_secrets(settings.data_dir, settings.admin_api_key)
+    store = await _open_store(stack, settings)
+    manager = ManagerClient(RunPaths(run_dir).manager_socket)
+    stack.push_async_callback(manager.close)
+    metrics = Metrics()
+    clock = steady_clock()
+    limiter = await _open_limiter(settings, store.database, clock)
+    journal = _open_journal(stack, settings)
+    calls = _calls(stack, settings, secrets, store, manager, limiter, journal, metrics, clock)
+    people = _people(stack, secrets, store, public_url)
+    control = build_control(
+        ControlServices(
+            operations=Services(
+                database=store.database,
+                sandboxes=manager,
+                changes=store.changes,
+                usage=limiter,
+                clock=clock,
+                key_secret=secrets.key_hash_secret,
+                code_bytes=settings.code_bytes,
+            ),
+            sessions=people.sessions,
+            admin_key=secrets.admin_api_key.get_secret_value(),
+            metrics=metrics,
+            version=version("sandgate"),
+            probes=_probes(journal, store.changes),
+        )
+    )
+    return Parts(calls=calls, control=control, people=people)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The issuer, its public keys, and who checks its sessions."""
+
+    sessions: SessionVerifier
+    issuer: ASGIApp
+    jwks: Route
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """Everything that talks to Postgres."""
+
+    database: Database
+    users: AuthUsers
+    changes: Changes
+
+
+async def _open_store(stack: AsyncExitStack, settings: Settings) -> _Store:
+    socket_dir = EmbeddedPostgres(settings.data_dir).socket_dir
+    database = await stack.enter_async_context(await PostgresDatabase.connect(socket_dir))
+    users = await AuthUsers.connect(str(socket_dir))
+    stack.push_async_callback(users.close)
+    changes = await stack.enter_async_context(Changes(socket_dir))
+    return _Store(database, users, changes)
+
+
+async def _open_limiter(
+    settings: Settings, database: Database, clock: Callable[[], float]
+) -> MemoryLimiter:
+    """Counters as they stood: first what dead gateways left is stored, then all is read."""
+    await Drain(settings.data_dir / "journal", database).once()
+    limiter = MemoryLimiter(clock)
+    rows = await database.rpc("rate_limit_counts", {"p_now": clock()}, identity=SERVICE)
+    limiter.restore(rows)
+    return limiter
+
+
+def _open_journal(stack: AsyncExitStack, settings: Settings) -> Journal:
+    journal = Journal(settings.data_dir / "journal", segment_seconds=settings.journal_seconds)
+    journal.open()
+    stack.callback(journal.close)
+    _run(stack, journal.run())
+    return journal
+
+
+def _calls(
+    stack: AsyncExitStack,
+    settings: Settings,
+    secrets: Secrets,
+    store: _Store,
+    manager: ManagerClient,
+    limiter: MemoryLimiter,
+    journal: Journal,
+    metrics: Metrics,
+    clock: Callable[[], float],
+) -> Endpoint:
+    """The call path. The resolver comes before the retirement, which reads what is new."""
+    routes = RouteStore(store.database)
+    resolver = Resolver(routes, store.changes)
+    leases = Leases(manager, Activation(manager, routes))
+    stack.push_async_callback(leases.close)
+    _run(stack, leases.run())
+    _run(stack, Retirement(resolver, leases, store.changes).run())
+    return Endpoint(
+        resolver=resolver,
+        verifier=KeyVerifier(
+            lambda key_hash: gateway_key(store.database, key_hash),
+            secrets.key_hash_secret,
+            store.changes,
+        ),
+        limiter=limiter,
+        leases=leases,
+        recorder=Recorder(journal),
+        call_seconds=settings.call_deadline_seconds,
+        body_bytes=settings.call_body_bytes,
+        observe=_observer(metrics),
+        clock=clock,
+    )
+
+
+def _people(stack: AsyncExitStack, secrets: Secrets, store: _Store, public_url: str) -> People:
+    tokens = AccessTokens(
+        private_key_pem=secrets.jwt_private_key_pem,
+        kid=secrets.jwt_kid,
+        issuer=f"{public_url}/auth/v1",
+    )
+    passwords = Passwords()
+    stack.callback(passwords.close)
+    sessions = SessionVerifier(
+        tokens=tokens, sessions=store.users, database=store.database, clock=time.time
+    )
+    issuer = build_issuer(
+        tokens=tokens,
+        users=store.users,
+        passwords=passwords,
+        sessions=sessions,
+        refresh_secret=secret_from(secrets.jwt_private_key_pem),
+        clock=time.time,
+    )
+    return People(sessions, issuer, jwks_route(tokens))
+
+
+def _observer(metrics: Metrics) -> Callable[[int, str | None, float], None]:
+    """Counts each call: answered by the app, or by us with a problem code."""
+
+    def observe(status: int, error_code: str | None, seconds: float) -> None:
+        if error_code is None:
+            metrics.call(status, "answered", seconds)
+        else:
+            metrics.call(status, "failed" if status >= 500 else "rejected", seconds)
+            metrics.reject(error_code)
+
+    return observe
+
+
+def _probes(journal: Journal, changes: Changes) -> dict[str, Probe]:
+    """Parts beside database and sandboxes that `/ready` asks."""
+
+    async def usage() -> Part:
+        reason = "" if journal.healthy else "the journal cannot be written; is the disk full?"
+        return Part(journal.healthy, reason)
+
+    async def news() -> Part:
+        reason = "" if changes.listening else "changes made elsewhere do not arrive"
+        return Part(changes.listening, reason)
+
+    return {"journal": usage, "changes": news}
+
+
+def _run(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:
+    """Keep it going for as long as the gateway lives; without it the gateway may not live."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_end_with)
+
+    async def end() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(end)
+
+
+def _end_with(task: asyncio.Task[None]) -> None:
+    """A part that fails takes the process along: the supervisor starts a whole one again."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("a part of the gateway failed", exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)
