@@ -2,11 +2,11 @@
 
 from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-Outcome = Literal["answered", "rejected", "failed", "cancelled"]
+Outcome = Literal["answered", "rejected", "failed"]
 
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _CODES_MAX = 64
@@ -51,20 +51,6 @@ class Metrics:
         self._control_seconds = Histogram(
             "sandgate_control_seconds",
             "Time of a request to the control plane",
-            registry=self.registry,
-        )
-        self.open_calls = Gauge(
-            "sandgate_open_calls", "Calls being answered now", registry=self.registry
-        )
-        self.sandbox_starts = Counter(
-            "sandgate_sandbox_starts_total",
-            "Sandboxes asked for because none was at hand, by result",
-            ["result"],
-            registry=self.registry,
-        )
-        self.journal_lag = Gauge(
-            "sandgate_journal_lines",
-            "Answered calls not yet in the database",
             registry=self.registry,
         )
 

@@ -296,6 +296,9 @@ class TestChange:
         async with world.client(person) as client:
             answer = await client.patch(f"/api/apis/{made['id']}", json={"status": "active"})
         assert_problem(answer, 409, "api_suspended")
+        async with world.admin() as client:
+            answer = await client.patch(f"/api/apis/{made['id']}", json={"status": "active"})
+        assert (answer.status_code, answer.json()["status"]) == (200, "active")
 
     @pytest.mark.parametrize(
         "body",

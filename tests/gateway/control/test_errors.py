@@ -55,7 +55,7 @@ async def test_422_body_of_another_kind(world: World) -> None:
 
 async def test_422_names_the_field_and_never_repeats_the_value(world: World) -> None:
     secret = "hunter2-" * 4
-    body = {"name": {"value": secret}, "code": 7, secret: {}}
+    body = {"name": {"value": secret}, "code": 7, "note": secret}
     async with world.client(await world.person()) as client:
         answer = await client.post(
             "/api/apis",
@@ -64,7 +64,7 @@ async def test_422_names_the_field_and_never_repeats_the_value(world: World) -> 
         )
     problem = assert_problem(answer, 422, "invalid_input")
     assert {error["field"] for error in problem["errors"]} >= {"body.name", "body.code"}
-    assert f'"{secret}"' not in answer.text
+    assert secret not in answer.text
 
 
 async def test_422_lone_surrogate_in_text(world: World) -> None:
