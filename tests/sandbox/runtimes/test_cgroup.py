@@ -1,0 +1,117 @@
+"""Control groups: which are usable, what is written, that nothing stays."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sandbox.runtimes.cgroup import (
+    Hierarchies,
+    discover,
+    group_of,
+    groups_of,
+    settings_of,
+)
+from sandbox.types import Resources
+
+RESOURCES = Resources(memory_mb=100, cpus=0.5, pids=50)
+UNIFIED = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
+BYTES = str(100 * 1024 * 1024)
+
+
+def test_settings_of_version_1() -> None:
+    assert settings_of(1, RESOURCES) == {
+        "memory": {
+            "memory.limit_in_bytes": BYTES,
+            "memory.memsw.limit_in_bytes": BYTES,
+            "memory.swappiness": "0",
+        },
+        "pids": {"pids.max": "50"},
+        "cpu": {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "50000"},
+    }
+
+
+def test_settings_of_version_2() -> None:
+    assert settings_of(2, RESOURCES) == {
+        "memory": {"memory.max": BYTES, "memory.swap.max": "0", "memory.oom.group": "0"},
+        "pids": {"pids.max": "50"},
+        "cpu": {"cpu.max": "50000 100000"},
+    }
+
+
+def mounts(tmp_path: Path, *controllers: str) -> str:
+    for name in controllers:
+        (tmp_path / name).mkdir()
+    return "".join(f"cgroup {tmp_path / n} cgroup rw,relatime,{n} 0 0\n" for n in controllers)
+
+
+def test_version_1_is_used_from_the_top_of_each_mount(tmp_path: Path) -> None:
+    found = discover(mounts(tmp_path, "memory", "pids", "cpu"), "4:memory:/deep/down\n")
+    assert found == Hierarchies(
+        1, {"memory": tmp_path / "memory", "pids": tmp_path / "pids", "cpu": tmp_path / "cpu"}
+    )
+    assert found.missing == ()
+
+
+def test_limits_without_a_controller_are_named(tmp_path: Path) -> None:
+    found = discover(mounts(tmp_path, "memory"), "")
+    assert found.missing == ("process limit", "cpu limit")
+
+
+def test_a_mount_that_cannot_be_written_is_not_used(tmp_path: Path) -> None:
+    text = f"cgroup {tmp_path / 'absent'} cgroup ro,memory 0 0\n"
+    assert discover(text, "").missing == ("memory limit", "process limit", "cpu limit")
+
+
+def test_version_2_that_hands_no_controller_on_is_passed_over(tmp_path: Path) -> None:
+    """So it is on hosts that mount both versions."""
+    (tmp_path / "unified").mkdir()
+    text = f"cgroup2 {tmp_path / 'unified'} cgroup2 rw 0 0\n" + mounts(tmp_path, "memory")
+    assert discover(text, "0::/\n") == Hierarchies(1, {"memory": tmp_path / "memory"})
+
+
+def test_a_group_of_version_2_is_killed_by_the_kernel_at_once() -> None:
+    unified = next((p for p in UNIFIED if (p / "cgroup.procs").exists()), None)
+    if unified is None:
+        pytest.skip("no version 2 mount")
+    group = group_of(Hierarchies(2, {"none": unified}), "test-cgroup", f"u{os.getpid()}")
+    group.create(RESOURCES)
+    with subprocess.Popen(["sleep", "60"]) as child:
+        group.add(child.pid)
+        group.kill()
+        assert child.wait(10) == -9
+    group.remove()
+    assert [folder for folder in group.folders if folder.exists()] == []
+
+
+def test_own_group_is_removed_with_all_that_runs_in_it() -> None:
+    """On the real thing, where this machine allows it."""
+    hierarchies = real()
+    group = group_of(hierarchies, "test-cgroup", f"g{os.getpid()}")
+    group.create(RESOURCES)
+    with subprocess.Popen(["sleep", "60"]) as child:
+        group.add(child.pid)
+        assert child.pid in group.pids()
+        assert f"g{os.getpid()}" in groups_of(hierarchies, "test-cgroup")
+        group.kill()
+    group.remove()
+    assert groups_of(hierarchies, "test-cgroup") == []
+
+
+def test_removing_a_group_that_is_not_there_is_fine() -> None:
+    group_of(real(), "test-cgroup", "absent").remove()
+
+
+def test_a_group_nothing_happened_in_has_no_memory_kills() -> None:
+    group = group_of(real(), "test-cgroup", f"m{os.getpid()}")
+    group.create(RESOURCES)
+    assert group.oom_kills() == 0
+    group.remove()
+
+
+def real() -> Hierarchies:
+    found = discover(Path("/proc/self/mounts").read_text(), Path("/proc/self/cgroup").read_text())
+    if not found.folders:
+        pytest.skip("no control group can be made here")
+    return found

@@ -1,0 +1,28 @@
+"""Which of the engine's events are about a sandbox."""
+
+from typing import Any
+
+import pytest
+
+from sandbox.runtimes.docker_events import Event, parse_event
+
+
+def raw(action: str, **labels: str) -> dict[str, Any]:
+    return {"Type": "container", "Action": action, "Actor": {"Attributes": labels}}
+
+
+@pytest.mark.parametrize("kind", ["die", "oom", "destroy"])
+def test_ends_of_a_sandbox_are_events(kind: str) -> None:
+    assert parse_event(raw(kind, **{"sandgate.sandbox": "s1"})) == Event(kind, "s1")
+
+
+def test_containers_of_others_are_none() -> None:
+    assert parse_event(raw("die", name="web")) is None
+
+
+def test_other_news_of_a_sandbox_are_none() -> None:
+    assert parse_event(raw("start", **{"sandgate.sandbox": "s1"})) is None
+
+
+def test_news_without_an_actor_are_none() -> None:
+    assert parse_event({"Action": "die"}) is None
