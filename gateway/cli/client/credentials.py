@@ -68,19 +68,12 @@ class CredentialsFile:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One command at a time: a refresh token works once, a second use ends the session."""
-        deadline = time.monotonic() + _LOCK_SECONDS
-        with (self._directory / "credentials.lock").open("a") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() > deadline:
-                        raise CommandError(
-                            "Another sandgate command holds the session",
-                            "Wait for it or end it, then try again.",
-                        ) from error
-                    time.sleep(0.05)
+        try:
+            lock = (self._directory / "credentials.lock").open("a")
+        except OSError as error:
+            raise self._unusable(error) from error
+        with lock:
+            _take(lock.fileno())
             yield
 
     def _unusable(self, error: OSError) -> InputError:
@@ -88,3 +81,19 @@ class CredentialsFile:
             f"{self.path} cannot be used ({error.strerror})",
             "Make it yours, or choose another folder with XDG_CONFIG_HOME.",
         )
+
+
+def _take(descriptor: int) -> None:
+    """Wait for the lock, but not for ever."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise CommandError(
+                    "Another sandgate command holds the session",
+                    "Wait for it or end it, then try again.",
+                ) from error
+            time.sleep(0.05)

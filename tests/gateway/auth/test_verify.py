@@ -16,7 +16,7 @@ from gateway.auth.verified import (
     KeyUnknownError,
     TenantSuspendedError,
 )
-from gateway.auth.verify import FRESH_SECONDS, STALE_SECONDS, KeyVerifier
+from gateway.auth.verify import FRESH_SECONDS, MAX_LOADS, STALE_SECONDS, KeyVerifier
 from gateway.errors import SandgateError, UnauthorizedError, UnavailableError
 
 SECRET = b"s" * 32
@@ -384,3 +384,20 @@ async def test_known_keys_are_bounded_and_the_least_used_goes_first() -> None:
     await world.verifier.verify(keys[1])
     assert world.look_ups == look_ups + 1
     assert len(world.verifier) == 3
+
+
+async def test_a_flood_of_new_keys_meets_a_bound_that_known_keys_do_not_share(
+    world: World,
+) -> None:
+    await world.verifier.verify(world.key)
+    world.now += FRESH_SECONDS  # so that the known one must be looked up too
+    world.keys.gate.clear()
+    flood = [asyncio.create_task(world.refusal(generate_key())) for _ in range(MAX_LOADS)]
+    while world.look_ups < 1 + MAX_LOADS:
+        world.keys.entered.clear()
+        await world.keys.entered.wait()
+    assert (await world.refusal(generate_key())).status == 503
+    known = asyncio.create_task(world.verifier.verify(world.key))
+    world.keys.gate.set()
+    assert (await known).key_id == world.row["key_id"]
+    assert {error.code for error in await asyncio.gather(*flood)} == {"key_unknown"}

@@ -183,3 +183,32 @@ def test_a_proxy_in_the_environment_does_not_stand_between_us_and_this_machine(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     assert signed_in("whoami").exit_code == 0
+
+
+def test_a_configuration_folder_that_cannot_be_used_is_wrong_use(
+    signed_in: Command, world: World
+) -> None:
+    folder = signed_in.credentials.parent
+    signed_in.credentials.unlink()
+    (folder / "credentials.lock").unlink(missing_ok=True)
+    folder.rmdir()
+    folder.write_text("a file where the folder should be")
+    for arguments in (
+        ("whoami",),
+        ("logout",),
+        ("login", "--url", world.url, "--email", EMAIL, "--password", PASSWORD),
+    ):
+        result = signed_in(*arguments)
+        assert result.exit_code == 2
+        assert "XDG_CONFIG_HOME" in result.stderr
+
+
+def test_first_run_brings_its_own_account(sandgate: Command) -> None:
+    assert sandgate("login", "--first-run", "--email", EMAIL).exit_code == 2
+
+
+def test_a_password_sent_unencrypted_to_another_machine_is_warned_about(
+    sandgate: Command,
+) -> None:
+    result = sandgate("login", "--url", "http://sandgate.invalid", "--email", "a", typed="")
+    assert "unencrypted" in result.stderr
