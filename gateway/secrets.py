@@ -59,7 +59,7 @@ def load_or_create_secrets(data_dir: Path, admin_api_key: SecretStr | None = Non
             "set SANDGATE_DATA_DIR to a writable directory of your own."
         ) from error
     return Secrets(
-        key_hash_secret=base64.b64decode(stored["key_hash_secret"], validate=True),
+        key_hash_secret=_hash_secret(stored["key_hash_secret"], path),
         jwt_private_key_pem=stored["jwt_private_key_pem"],
         jwt_kid=stored["jwt_kid"],
         admin_api_key=admin_api_key or SecretStr(stored["admin_api_key"]),
@@ -109,6 +109,16 @@ def _read(path: Path) -> dict[str, str]:
     if not isinstance(values, dict) or any(not _present(values.get(name)) for name in names):
         raise SecretsError(_damaged(path))
     return {name: values[name] for name in names}
+
+
+def _hash_secret(text: str, path: Path) -> bytes:
+    try:
+        secret = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise SecretsError(_damaged(path)) from error
+    if len(secret) < _KEY_HASH_BYTES:
+        raise SecretsError(_damaged(path))
+    return secret
 
 
 def _present(value: object) -> bool:

@@ -126,8 +126,10 @@ class EmbeddedPostgres:
             if await self._answers():
                 return
             await _pause(deadline, "Another process holds pg.lock, but its server never answered.")
-        if self.pid is not None and await self._answers():
-            return
+        while self.pid is not None:  # runs already, or is just ending
+            if await self._answers():
+                return
+            await _pause(deadline, f"Postgres runs but does not answer.\n{self._log_tail()}")
         self._programs = await asyncio.to_thread(self._find_programs)
         await asyncio.to_thread(self._ensure_cluster)
         self._ensure_socket_dir()

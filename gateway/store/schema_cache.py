@@ -33,6 +33,8 @@ select json_build_object(
               from pg_catalog.pg_proc
              where pronamespace = 'public'::regnamespace and prokind = 'f'
                and prorettype <> 'trigger'::regtype
+               -- arguments are given by name, so a function with unnamed ones cannot be called
+               and (pronargs = 0 or coalesce('' <> all(proargnames[1:pronargs]), false))
         ) as listed
     )
 )::text

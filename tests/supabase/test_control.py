@@ -88,8 +88,9 @@ async def test_suspension_is_the_administrators(
 
 
 async def test_unknown_api(database: Database) -> None:
-    for function, more in (("update_api", {"p": {}}), ("delete_api", {}), ("bump_generation", {})):
-        call = rpc(database, function, api_id=str(uuid4()), **more)
+    needed: dict[str, dict[str, Any]] = {"update_api": {"p": {}}}
+    for function in ("update_api", "delete_api", "bump_generation"):
+        call = rpc(database, function, api_id=str(uuid4()), **needed.get(function, {}))
         assert await refused(call) == (404, "api_not_found")
 
 

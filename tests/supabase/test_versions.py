@@ -77,7 +77,7 @@ async def test_same_name_in_one_tenant_clashes(database: Database, person: Perso
 async def test_same_name_in_another_tenant_is_fine(database: Database, person: Person) -> None:
     await make_api(database, person.tenant_id, name="weather")
     team = await make_tenant(database, person)
-    assert await make_api(database, team, name="weather")
+    assert (await make_api(database, team, name="weather")).tenant_id == team
 
 
 async def test_same_slug_clashes_everywhere(
