@@ -58,6 +58,8 @@ class _Connection:
             raise _Lost from error
         finally:
             del self._waiting[number]
+            if future.done() and not future.cancelled():
+                future.exception()  # the write may have failed first; one of the two is enough
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:

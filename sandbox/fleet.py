@@ -79,12 +79,14 @@ class Fleet:
         self.refill()
 
     def take(self, spec: SandboxSpec) -> Live:
-        """A sandbox for this spec alone: a blank, one on its way, or a new one."""
+        """A sandbox for this spec alone: a blank, one on its way, or a new one.
+
+        Call `refill` once it has started: until then the next blank would only slow it down.
+        """
         chosen = pool.choose_blank(self._snapshot(), spec.resources)
         live = self.members[chosen] if chosen else self._new(spec.resources)
         live.reserve(spec)
         live.renewed_at = self._clock()
-        self.refill()
         return live
 
     async def launched(self, live: Live) -> None:

@@ -327,6 +327,7 @@ class Live:
         self._gone.set()
         self._decide(EndedError("the sandbox was stopped"))
         forget(self._paths, self.sandbox_id)
+        await _cancel(self.launched)
         await _cancel(self._reader, self._watcher)
         if self._channel is not None:
             self._channel.close()

@@ -183,6 +183,8 @@ class Manager:
             raise
         except asyncio.CancelledError:
             raise ManagerUnavailableError("the sandbox was stopped while it started") from None
+        finally:
+            self._fleet.refill()
         self._by_spec[spec] = live
         self._last_failure.pop(spec, None)
         _log.info("sandbox ready", seconds=round(time.monotonic() - begin, 4), **live.names())

@@ -1,0 +1,162 @@
+"""The manager's socket and its client."""
+
+import asyncio
+import contextlib
+import json
+import stat
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sandbox.client import ManagerClient
+from sandbox.pool import Policy
+from sandbox.runner.frames import MAX_FRAME, encode
+from sandbox.server import listening
+from sandbox.types import (
+    CapacityError,
+    ManagerUnavailableError,
+    StartFailedError,
+    StartFailure,
+)
+from tests.support.managing import Managed, call, managed, spec
+from tests.support.waiting import until
+
+
+@asynccontextmanager
+async def served(policy: Policy | None = None) -> AsyncIterator[tuple[Managed, ManagerClient]]:
+    async with managed(policy) as it, listening(it.manager, it.paths.manager_socket):
+        client = ManagerClient(it.paths.manager_socket)
+        try:
+            yield it, client
+        finally:
+            await client.close()
+
+
+async def test_client_acquires_renews_finds_and_retires() -> None:
+    async with served() as (_, client):
+        lease = await client.acquire(spec(), "# fake: print hi")
+        assert b"200 OK" in await call(lease.socket_path)
+        assert await client.renew([lease.sandbox_id, "x"]) == {lease.sandbox_id: 600}
+        assert await client.find(spec()) == lease
+        assert [line.text for line in await client.logs("api")] == ["hi"]
+        assert (await client.status()).sandboxes[0].spec == spec()
+        await client.retire(lease.sandbox_id)
+        assert await client.find(spec()) is None
+        await client.acquire(spec(), "")
+        assert await client.stop_api("api") == 1
+
+
+async def test_client_raises_what_the_manager_says() -> None:
+    async with served(Policy(blanks=0, maximum=1)) as (_, client):
+        with pytest.raises(StartFailedError) as failed:
+            await client.acquire(spec(), "# fake: fail no_app nothing there")
+        assert failed.value.kind is StartFailure.NO_APP
+        await client.acquire(spec("v2"), "")
+        with pytest.raises(CapacityError):
+            await client.acquire(spec("v3"), "")
+
+
+async def test_a_thousand_acquires_over_one_connection_are_one_start() -> None:
+    async with served() as (it, client):
+        leases = await asyncio.gather(*(client.acquire(spec(), "") for _ in range(1000)))
+        assert len(set(leases)) == 1
+        assert it.runtime.launches == 1
+
+
+async def test_a_slow_start_does_not_hold_up_other_requests() -> None:
+    async with served() as (_, client):
+        slow = asyncio.create_task(client.acquire(spec(), "# fake: hang"))
+        assert await client.renew([]) == {}
+        assert not slow.done()
+        slow.cancel()
+        await client.stop_api("api")
+
+
+async def test_the_socket_is_private() -> None:
+    async with served() as (it, _):
+        assert stat.S_IMODE(it.paths.manager_socket.stat().st_mode) == 0o600
+
+
+async def test_client_survives_a_restart_of_the_server() -> None:
+    async with managed() as it:
+        client = ManagerClient(it.paths.manager_socket)
+        async with listening(it.manager, it.paths.manager_socket):
+            lease = await client.acquire(spec(), "")
+        waiting = asyncio.create_task(client.find(spec()))
+        await asyncio.sleep(0)
+        async with listening(it.manager, it.paths.manager_socket):
+            assert await waiting == lease
+            await client.close()
+
+
+async def test_a_request_in_flight_is_asked_again_after_a_restart() -> None:
+    async with managed() as it:
+        client = ManagerClient(it.paths.manager_socket)
+        async with listening(it.manager, it.paths.manager_socket):
+            start = asyncio.create_task(client.acquire(spec(), "# fake: slow 0.2"))
+            await until(lambda: it.statuses == ["starting"])
+        async with listening(it.manager, it.paths.manager_socket):
+            assert b"200 OK" in await call((await start).socket_path)
+            assert it.runtime.launches == 1
+            await client.close()
+
+
+async def test_a_manager_that_is_away_is_unavailable_after_the_deadline(tmp_path: Path) -> None:
+    client = ManagerClient(tmp_path / "nobody.sock")
+    with pytest.raises(ManagerUnavailableError, match="did not answer"):
+        await client.status(seconds=0.1)
+    await client.close()
+
+
+async def test_a_closed_client_refuses() -> None:
+    async with served() as (_, client):
+        await client.close()
+        with pytest.raises(ManagerUnavailableError, match="closed"):
+            await client.status()
+
+
+async def test_code_that_fits_no_frame_is_the_authors_mistake() -> None:
+    async with served() as (_, client):
+        with pytest.raises(StartFailedError, match="too large"):
+            await client.acquire(spec(), "x" * MAX_FRAME)
+
+
+GARBAGE = {
+    "not json": struct.pack(">I", 3) + b"{]}",
+    "not an object": struct.pack(">I", 2) + b"[]",
+    "giant": struct.pack(">I", MAX_FRAME + 1),
+    "http": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 10,
+    "no number": encode({"op": "status"}),
+    "text number": encode({"op": "status", "id": "1"}),
+    "nested": struct.pack(">I", 200_000) + b"[" * 200_000,
+}
+
+
+@pytest.mark.parametrize("name", sorted(GARBAGE))
+async def test_garbage_ends_its_own_connection_only(name: str) -> None:
+    async with served() as (it, client):
+        await client.status()
+        reader, writer = await asyncio.open_unix_connection(it.paths.manager_socket)
+        writer.write(GARBAGE[name])
+        writer.write_eof()
+        with contextlib.suppress(ConnectionError):  # a reset is an end as well
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.transport.abort()
+        assert (await client.status()).engine_ok
+
+
+async def test_an_unknown_operation_is_told_and_the_connection_goes_on() -> None:
+    async with served() as (it, _):
+        reader, writer = await asyncio.open_unix_connection(it.paths.manager_socket)
+        for message in ({"id": 1, "op": "run"}, {"id": 2, "op": "status"}):
+            writer.write(encode(message))
+        answers = []
+        for _ in range(2):
+            (length,) = struct.unpack(">I", await reader.readexactly(4))
+            answers.append(json.loads(await reader.readexactly(length)))
+        assert answers[0]["error"]["type"] == "bad_request"
+        assert answers[1]["ok"]["runtime"] == "fake"
+        writer.transport.abort()
