@@ -66,7 +66,8 @@ begin
     if to_regclass(format('private.%I', v_name)) is not null then
         return v_name;
     end if;
-    perform pg_advisory_xact_lock(hashtextextended('sandgate usage partition', 0));
+    -- what attaching needs anyway; waiting for it also makes another's new partition visible
+    lock table public.api_usage in share update exclusive mode;
     if to_regclass(format('private.%I', v_name)) is null then
         execute format('create table private.%I (like public.api_usage including all)', v_name);
         execute format('alter table private.%I enable row level security', v_name);
