@@ -111,7 +111,10 @@ async def test_suspended_tenant_creates_nothing(database: Database, person: Pers
     assert await refused(make_api(database, person.tenant_id)) == (403, "tenant_suspended")
 
 
-@pytest.mark.parametrize("slug", ["", "-a", "a-", "A", "a b", "a/b", "ä", "x" * 64, str(uuid4())])
+@pytest.mark.parametrize(
+    "slug",
+    ["", "-a", "a-", "A", "a b", "a/b", "ä", "x" * 64, "0ce1d136-3f53-44e1-a1a9-47f2ebd8c906"],
+)
 async def test_unusable_slug(database: Database, person: Person, slug: str) -> None:
     with pytest.raises(DatabaseError) as caught:
         await make_api(database, person.tenant_id, slug=slug)
