@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.errors import SandgateError
 from gateway.metering.segments import (
@@ -17,13 +18,21 @@ from gateway.metering.segments import (
     segments,
     set_aside,
 )
-from gateway.store.database import SERVICE, Database, DatabaseError
+from gateway.store.database import SERVICE, DatabaseError, Identity
 
 _log = logging.getLogger(__name__)
 
 BATCH = 1000
 MAX_PAUSE = 30.0
 _DATA_ERRORS = ("22", "23")  # classes of SQLSTATE: this very value is refused, always
+
+
+class UsageStore(Protocol):
+    """The part of the database that takes records."""
+
+    async def rpc(self, function: str, arguments: Mapping[str, Any], *, identity: Identity) -> Any:
+        """Call `record_usage`."""
+        ...
 
 
 @dataclass(slots=True)
@@ -39,7 +48,7 @@ class Drained:
 class Drain:
     """The reading end of the journal. A segment goes only after all of it is stored."""
 
-    def __init__(self, folder: Path, database: Database, *, seconds: float = 0.5) -> None:
+    def __init__(self, folder: Path, database: UsageStore, *, seconds: float = 0.5) -> None:
         self._folder = folder
         self._database = database
         self._seconds = seconds

@@ -60,22 +60,22 @@ class Activation:
         self._clock = clock
         self._starting: dict[SandboxSpec, asyncio.Task[Lease]] = {}
         self._failed: dict[SandboxSpec, tuple[float, SandgateError]] = {}
-        self._waiting = 0
+        self.waiting = 0  # calls in the queue now
 
     async def lease(self, spec: SandboxSpec) -> Lease:
         """A lease on a sandbox of this spec; the caller keeps the deadline."""
         self._raise_recent_failure(spec)
-        if self._waiting >= MAX_WAITING:
+        if self.waiting >= MAX_WAITING:
             raise QueueFullError("Too many calls wait for a sandbox to start.", retry_after=2)
         task = self._starting.get(spec)
         if task is None:
             task = self._starting[spec] = asyncio.create_task(self._start(spec))
             task.add_done_callback(lambda done: self._finished(spec, done))
-        self._waiting += 1
+        self.waiting += 1
         try:
             return await asyncio.shield(task)  # the start outlives a caller who leaves
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     async def close(self) -> None:
         """Give up what is being started."""

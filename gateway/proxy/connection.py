@@ -106,19 +106,15 @@ class Connection(asyncio.Protocol):
         """Whether `news` would return at once."""
         return bool(self._pieces) or self.complete or self._error is not None
 
-    async def news(self) -> None:
+    def news(self) -> "asyncio.Future[None]":
         """Wait for a head, a piece, or the end; raises what went wrong.
 
         The wait has no deadline of its own: whoever waits arranges for `fail`.
         """
-        if self._error is None:
-            self._news = self._loop.create_future()
-            try:
-                await self._news
-            finally:
-                self._news = None
+        self._news = news = self._loop.create_future()
         if self._error is not None:
-            raise self._error
+            news.set_exception(self._error)
+        return news
 
     def take(self) -> bytes:
         """Everything of the body that has arrived and was not taken yet."""
@@ -282,5 +278,10 @@ class Connection(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def _tell(self) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
+        news = self._news
+        if news is None or news.done():
+            return
+        if self._error is None:
+            news.set_result(None)
+        else:
+            news.set_exception(self._error)

@@ -97,7 +97,8 @@ class Endpoint:
             _log.exception("call %s failed", call.request_id)
             await self._refuse(call, SandgateError(), receive, send)
         finally:
-            self._ended(call, GatewayStoppedError())  # only if nothing else has ended it
+            if not call.is_recorded:  # cancelled from outside
+                self._ended(call, GatewayStoppedError())
 
     async def _serve(self, call: Call, receive: Receive, send: Send) -> None:
         """Resolve, verify, admit, borrow, forward, record."""

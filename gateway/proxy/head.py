@@ -7,10 +7,10 @@ a sandbox that dies would look like one that finished.
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.proxy.errors import ApiBadResponseError
-from gateway.proxy.headers import Field, connection_tokens, filter_answer
+from gateway.proxy.headers import HARMLESS, Field, connection_tokens, named_in, passes_to_caller
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_FIELDS = 100
@@ -22,10 +22,10 @@ _HEAD = re.compile(
 _FIELD = re.compile(rb"([^:\r]++):[\t ]*+([^\r]*+)\r\n")
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _MAX_LENGTH_DIGITS = 15
+_UNTOLD = -1
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerHead:
+class AnswerHead(NamedTuple):
     """A final answer's head. `length` is of the body that follows; None when it is chunked."""
 
     status: int
@@ -43,19 +43,40 @@ def read_answer(head: bytes, *, is_head: bool) -> AnswerHead | None:
     if match is None:
         raise ApiBadResponseError("The head of its answer is malformed.")
     status = int(match[1])
-    fields = [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD.findall(match[2])]
+    fields: list[Field] = _FIELD.findall(match[2])
+    if b" \r\n" in head or b"\t\r\n" in head:
+        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
     if len(fields) > MAX_FIELDS:
         raise ApiBadResponseError(f"Its answer has more than {MAX_FIELDS} headers.")
     if status < 200:
         if status == 101:
             raise ApiBadResponseError("It switched protocols without being asked to.")
         return None
+    headers: list[Field] = []
     framing: dict[bytes, list[bytes]] = {}
-    for name, value in fields:
+    for field in fields:
+        if field[0] in HARMLESS:
+            headers.append(field)
+            continue
+        name, value = field[0].lower(), field[1]
         if name in _FRAMING:
             framing.setdefault(name, []).append(value)
+        if passes_to_caller(name):
+            headers.append((name, value))
+    return _final(status, headers, framing, is_head)
+
+
+def _final(
+    status: int, headers: list[Field], framing: dict[bytes, list[bytes]], is_head: bool
+) -> AnswerHead:
+    """What framing means for this status and method."""
     length = _told_length(framing)
-    headers = filter_answer(fields)
+    keeps = True
+    connection = framing.get(b"connection")
+    if connection is not None:
+        keeps = b"close" not in connection_tokens(connection)
+        dropped = named_in(connection)
+        headers = [field for field in headers if field[0] not in dropped]
     if is_head:
         length = 0
     elif status == 204 or status == 304:
@@ -64,11 +85,7 @@ def read_answer(head: bytes, *, is_head: bool) -> AnswerHead | None:
         length = 0
     elif length == _UNTOLD:
         raise ApiBadResponseError("Its answer does not tell its length.")
-    keeps = b"close" not in connection_tokens(framing.get(b"connection", ()))
     return AnswerHead(status, headers, length, keeps)
-
-
-_UNTOLD = -1
 
 
 def _told_length(framing: dict[bytes, list[bytes]]) -> int | None:

@@ -5,7 +5,7 @@ gateway's private header, which the runner takes out again.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.proxy.errors import AmbiguousRequestError
 
@@ -27,7 +27,8 @@ _HOP = frozenset(
 # A caller may not have these removed by naming them in Connection: they tell where the
 # message goes and where it ends.
 _NEVER_NAMED = frozenset({b"host", b"content-length", b"transfer-encoding"})
-_READ = _HOP | {b"x-api-key", b"authorization", b"content-length"}
+_READ_AND_PASSED = frozenset({b"authorization", b"content-length"})
+_READ = _HOP | _READ_AND_PASSED | {b"x-api-key"}
 _DROPPED_ANSWER = _HOP | {
     b"date",  # the server in front writes it
     b"x-request-id",
@@ -37,10 +38,30 @@ _DROPPED_ANSWER = _HOP | {
 }
 _PRIVATE = (b"x-sandgate-", b"proxy-")
 _PRIVATE_ANSWER = (b"x-sandgate-", b"x-ratelimit-", b"proxy-")
+# Common and certainly harmless: spares most headers the look at their prefix.
+HARMLESS = frozenset(
+    {
+        b"host",
+        b"user-agent",
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"content-type",
+        b"cookie",
+        b"origin",
+        b"referer",
+        b"cache-control",
+        b"server",
+        b"set-cookie",
+        b"vary",
+        b"etag",
+        b"location",
+        b"content-encoding",
+    }
+)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """What a caller's headers say: the key, the body's framing, and the lines that pass."""
 
     key: str  # empty when none was presented
@@ -58,41 +79,39 @@ def read_request(headers: Iterable[Field]) -> RequestHead:
     passed: list[Field] = []
     read: dict[bytes, list[bytes]] = {}
     for field in headers:
-        name, value = field
-        if name in _READ:
-            read.setdefault(name, []).append(value)
-            if name == b"authorization" or name == b"content-length":
+        name = field[0]
+        if name in HARMLESS:
+            passed.append(field)
+        elif name in _READ:
+            read.setdefault(name, []).append(field[1])
+            if name in _READ_AND_PASSED:
                 passed.append(field)
         elif not _is_private(name, _PRIVATE):
             passed.append(field)
     key, dropped = _presented(read)
     if b"connection" in read:
-        dropped = dropped | _named(read[b"connection"])
+        dropped = dropped | named_in(read[b"connection"])
     if dropped:
         passed = [field for field in passed if field[0] not in dropped]
     length = _length(read)
     lines = b"".join([b"%b: %b\r\n" % field for field in passed])
+    if lines.count(b"\n") != len(passed):
+        raise AmbiguousRequestError("A header holds a line break.")
     if length is None:
         lines += b"transfer-encoding: chunked\r\n"
-    if lines.count(b"\n") != len(passed) + (length is None):
-        raise AmbiguousRequestError("A header holds a line break.")
     return RequestHead(key, length, lines)
 
 
-def filter_answer(headers: Iterable[Field]) -> list[Field]:
-    """The sandbox's headers that reach the caller; names must be in lower case."""
-    passed = []
-    named: list[bytes] = []
-    for field in headers:
-        name, value = field
-        if name in _DROPPED_ANSWER:
-            if name == b"connection":
-                named.append(value)
-        elif not _is_private(name, _PRIVATE_ANSWER):
-            passed.append(field)
-    if named and (dropped := _named(named)):
-        passed = [field for field in passed if field[0] not in dropped]
-    return passed
+def passes_to_caller(name: bytes) -> bool:
+    """Whether a sandbox's header, its name in lower case, may reach the caller."""
+    if name in HARMLESS:
+        return True
+    return name not in _DROPPED_ANSWER and not _is_private(name, _PRIVATE_ANSWER)
+
+
+def named_in(connection: Iterable[bytes]) -> frozenset[bytes]:
+    """The headers that Connection headers say are for this hop only."""
+    return connection_tokens(connection) - _NEVER_NAMED
 
 
 def connection_tokens(values: Iterable[bytes]) -> frozenset[bytes]:
@@ -116,10 +135,6 @@ def _is_private(name: bytes, prefixes: tuple[bytes, ...]) -> bool:
     if b"_" in name:
         name = name.replace(b"_", b"-")
     return name.startswith(prefixes)
-
-
-def _named(values: list[bytes]) -> frozenset[bytes]:
-    return connection_tokens(values) - _NEVER_NAMED
 
 
 def _presented(read: dict[bytes, list[bytes]]) -> tuple[str, frozenset[bytes]]:

@@ -62,6 +62,7 @@ class Leases:
         self._clock = clock
         self._held: dict[SandboxSpec, Held] = {}
         self._retiring: dict[SandboxSpec, asyncio.Task[None]] = {}
+        self._when_held: Callable[[str], None] = _nobody_cares
 
     def __len__(self) -> int:
         return len(self._held)
@@ -77,7 +78,13 @@ class Leases:
 
     async def borrow(self, spec: SandboxSpec, *, is_pinned: bool = False) -> Held:
         """A sandbox of this spec, started when need be; the caller keeps the deadline."""
-        return self.at_once(spec, is_pinned=is_pinned) or await self._take(spec)
+        held = self.at_once(spec, is_pinned=is_pinned)
+        if held is not None:
+            return held
+        held = await self._take(spec)
+        if not is_pinned:
+            self._when_held(spec.api_id)
+        return held
 
     def entered(self, held: Held) -> None:
         """A call is under way."""
@@ -99,6 +106,14 @@ class Leases:
         for spec, held in self._held.items():
             if spec.api_id == api_id:
                 held.is_unwanted = spec not in wanted
+
+    def when_held(self, callback: Callable[[str], None]) -> None:
+        """Tell the API of each sandbox taken for calls without a pin.
+
+        Its route may have changed while it was started, so whoever gives up what is unwanted
+        has to look again.
+        """
+        self._when_held = callback
 
     def api_ids(self) -> frozenset[str]:
         """The APIs that have a sandbox here."""
@@ -176,6 +191,10 @@ class Leases:
             (held.expires_at - held.renewed_at for held in self._held.values()), default=4.0
         )
         return min(max(shortest / 8, 0.05), _LONGEST_PAUSE)
+
+
+def _nobody_cares(_api_id: str) -> None:
+    """Until somebody does."""
 
 
 def _is_due(held: Held, now: float) -> bool:

@@ -5,7 +5,7 @@ anything else that no id and no slug has makes it the reference of no API.
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _SHAPE = re.compile(
     rb"/(?P<ref>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[a-z0-9](?:[a-z0-9_-]{0,62}))"
@@ -13,8 +13,7 @@ _SHAPE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """`/<ref>[@pin]` as the caller wrote it (`root`), and what is left for the app."""
 
     ref: str  # a uuid in lower case, or a slug

@@ -20,6 +20,7 @@ class Retirement:
         self._changed: set[str] = set()
         self._news = asyncio.Event()
         changes.subscribe(self._on_change)
+        leases.when_held(self._look_again)
 
     async def run(self) -> None:
         """Work off the news, until cancelled."""
@@ -38,6 +39,10 @@ class Retirement:
             _log.warning("sandboxes of %s are kept for now: %s", api_id, error)
         else:
             self._leases.keep_only(api_id, wanted_specs(destination.route))
+
+    def _look_again(self, api_id: str) -> None:
+        self._changed.add(api_id)
+        self._news.set()
 
     def _on_change(self, kind: str, identifier: str) -> None:
         held = self._leases.api_ids()

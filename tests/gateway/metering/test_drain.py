@@ -1,0 +1,272 @@
+"""The drain: every whole line reaches the database once, and stays on the disk until it has."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from gateway.metering import drain as drain_module
+from gateway.metering.drain import Drain
+from gateway.metering.journal import Journal
+from gateway.metering.record import CallRecord
+from gateway.metering.segments import segments
+from gateway.store.database import (
+    SERVICE,
+    Database,
+    DatabaseError,
+    DatabaseUnavailableError,
+    Identity,
+)
+from tests.support.waiting import until
+
+
+def record(**changes: Any) -> CallRecord:
+    """One call."""
+    values: dict[str, Any] = {
+        "request_id": uuid4().hex,
+        "at": time.time(),
+        "api_id": str(uuid4()),
+        "tenant_id": str(uuid4()),
+        "caller_tenant_id": str(uuid4()),
+        "key_id": str(uuid4()),
+        "version": 1,
+        "method": "GET",
+        "path": "/",
+        "status_code": 200,
+        "error_code": None,
+        "response_time_us": 5,
+        "request_size_bytes": 0,
+        "response_size_bytes": 2,
+        "limits": (),
+    }
+    return CallRecord(**values | changes)
+
+
+class Table:
+    """`record_usage` in memory. Only `rpc` is there: the drain may need nothing else."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.batches: list[int] = []
+        self.error: Exception | None = None
+        self.poison: set[str] = set()  # request ids that make the whole statement fail
+        self.rejects: set[str] = set()  # request ids that are refused alone
+
+    async def rpc(self, function: str, arguments: Mapping[str, Any], *, identity: Identity) -> Any:
+        """Idempotent, as the real one."""
+        assert (function, identity) == ("record_usage", SERVICE)
+        calls = arguments["p_calls"]
+        self.batches.append(len(calls))
+        if self.error is not None:
+            raise self.error
+        if any(call["request_id"] in self.poison for call in calls):
+            raise DatabaseError("22P02", "invalid input syntax")
+        good = [call for call in calls if call["request_id"] not in self.rejects]
+        fresh = [call for call in good if call["request_id"] not in self.rows]
+        self.rows |= {call["request_id"]: call for call in fresh}
+        return {
+            "inserted": len(fresh),
+            "duplicates": len(good) - len(fresh),
+            "rejected": len(calls) - len(good),
+        }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of the journal."""
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def table() -> Table:
+    """Empty."""
+    return Table()
+
+
+def draining(folder: Path, table: Table) -> Drain:
+    """Over the double."""
+    return Drain(folder, table, seconds=0.01)
+
+
+def write(folder: Path, *lines: bytes) -> Path:
+    """A closed segment with these lines."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{time.time_ns()}-1-{uuid4().hex[:8]}.jsonl"
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+async def test_closed_segments_are_stored_and_removed(folder: Path, table: Table) -> None:
+    """In batches of a thousand at most."""
+    records = [record() for _ in range(2500)]
+    write(folder, *(each.to_line() for each in records))
+    drained = await draining(folder, table).once()
+    assert drained.inserted == 2500
+    assert table.batches == [1000, 1000, 500]
+    assert set(table.rows) == {each.request_id for each in records}
+    assert segments(folder) == []
+
+
+async def test_an_open_segment_is_left_alone(folder: Path, table: Table) -> None:
+    """Until its writer lets go."""
+    journal = Journal(folder, segment_seconds=1)
+    journal.append(record().to_line())
+    assert (await draining(folder, table).once()).inserted == 0
+    journal.rotate()
+    assert (await draining(folder, table).once()).inserted == 1
+    journal.close()
+
+
+async def test_while_the_database_is_down_everything_stays(folder: Path, table: Table) -> None:
+    """And is stored when it is back; nothing is asked for the other segments meanwhile."""
+    for _ in range(3):
+        write(folder, record().to_line())
+    table.error = DatabaseUnavailableError("down")
+    drained = await draining(folder, table).once()
+    assert (drained.failed, len(table.batches), len(segments(folder))) == (1, 1, 3)
+    table.error = None
+    assert (await draining(folder, table).once()).inserted == 3
+
+
+async def test_it_goes_on_by_itself_when_the_database_is_back(folder: Path, table: Table) -> None:
+    """Less and less often while it is down."""
+    write(folder, record().to_line())
+    table.error = DatabaseUnavailableError("down")
+    running = asyncio.create_task(draining(folder, table).run())
+    await until(lambda: len(table.batches) >= 3)
+    table.error = None
+    await until(lambda: segments(folder) == [])
+    running.cancel()
+    assert len(table.rows) == 1
+
+
+async def test_a_segment_stored_twice_counts_once(folder: Path, table: Table) -> None:
+    """The drain died between storing and removing."""
+    lines = [record().to_line() for _ in range(5)]
+    write(folder, *lines)
+    await draining(folder, table).once()
+    write(folder, *lines)
+    drained = await draining(folder, table).once()
+    assert (drained.inserted, drained.duplicates) == (0, 5)
+    assert len(table.rows) == 5
+
+
+async def test_a_torn_last_line_is_dropped(folder: Path, table: Table) -> None:
+    """Its writer was killed in the middle of it; the call was not answered."""
+    write(folder, record().to_line(), record().to_line()[:-20])
+    drained = await draining(folder, table).once()
+    assert (drained.inserted, drained.rejected) == (1, 0)
+    assert segments(folder) == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"not json\n",
+        b"[]\n",
+        b"{}\n",
+        b"\xff\xfe\n",
+        b"\n",
+        record().to_line().replace(b'"status_code":200', b'"status_code":"200"'),
+        record().to_line().replace(b'"status_code":200', b'"status_code":true'),
+        b"x" * 200_000 + b"\n",
+    ],
+)
+async def test_a_malformed_line_is_set_aside(folder: Path, table: Table, bad: bytes) -> None:
+    """In `bad/`, and does not keep the others from being stored."""
+    good = [record(), record()]
+    path = write(folder, good[0].to_line(), bad, good[1].to_line())
+    drained = await draining(folder, table).once()
+    assert drained.inserted == 2
+    assert drained.rejected >= 1
+    kept = (folder / "bad" / path.name).read_bytes()
+    assert kept.replace(b"\n", b"") == bad.replace(b"\n", b"")
+    assert segments(folder) == []
+
+
+@pytest.mark.parametrize("how", ["poison", "rejects"])
+async def test_a_record_the_database_refuses_is_set_aside_alone(
+    folder: Path, table: Table, how: str
+) -> None:
+    """Whether it refuses the statement or only counts the row."""
+    records = [record() for _ in range(100)]
+    getattr(table, how).add(records[37].request_id)
+    path = write(folder, *(each.to_line() for each in records))
+    drained = await draining(folder, table).once()
+    assert len(table.rows) == 99
+    assert drained.rejected == 1
+    assert (folder / "bad" / path.name).read_bytes() == records[37].to_line()
+    assert segments(folder) == []
+
+
+async def test_a_statement_refused_for_another_reason_keeps_its_segment(
+    folder: Path, table: Table
+) -> None:
+    """The others go on."""
+    write(folder, record().to_line())
+    table.error = DatabaseError("42883", "function does not exist")
+    drained = await draining(folder, table).once()
+    assert (drained.failed, len(segments(folder))) == (1, 1)
+
+
+async def test_two_drains_at_once_do_not_harm_each_other(folder: Path, table: Table) -> None:
+    """The worker's and that of a starting gateway."""
+    for _ in range(20):
+        write(folder, *(record().to_line() for _ in range(10)))
+    outcomes = await asyncio.gather(*(draining(folder, table).once() for _ in range(3)))
+    assert sum(each.inserted for each in outcomes) == 200
+    assert segments(folder) == []
+
+
+async def test_what_a_dead_writer_never_showed_is_removed(folder: Path, table: Table) -> None:
+    """Once it is old enough to be nobody's."""
+    folder.mkdir()
+    old, young = folder / "1-1-a.new", folder / "2-2-b.new"
+    old.touch()
+    young.touch()
+    os.utime(old, (0, 0))
+    await draining(folder, table).once()
+    assert not old.exists()
+    assert young.exists()
+
+
+async def test_a_missing_folder_is_an_empty_journal(folder: Path, table: Table) -> None:
+    """Nothing was ever written."""
+    assert (await draining(folder, table).once()).failed == 0
+
+
+async def test_calls_reach_the_real_table_once(folder: Path, database: Database) -> None:
+    """And their limits' counters with them."""
+    subject = f"tenant:{uuid4()}"
+    records = [record(limits=((subject, "hour"),)) for _ in range(30)]
+    lines = [each.to_line() for each in records]
+    for _ in range(2):
+        write(folder, *lines)
+        await Drain(folder, database).once()
+    rows = await database.select("api_usage", identity=SERVICE)
+    assert {row["request_id"].replace("-", "") for row in rows} == {r.request_id for r in records}
+    counts = await database.rpc("rate_limit_counts", {"p_now": time.time()}, identity=SERVICE)
+    assert sum(row["count"] for row in counts if row["subject"] == subject) == 30
+
+
+async def test_one_bad_record_does_not_block_the_real_table(
+    folder: Path, database: Database
+) -> None:
+    """An API id that is none is set aside; the rest is stored."""
+    bad = record(api_id="nonsense")
+    path = write(folder, record().to_line(), bad.to_line(), record().to_line())
+    drained = await Drain(folder, database).once()
+    assert (drained.inserted, drained.rejected) == (2, 1)
+    kept = [json.loads(line) for line in (folder / "bad" / path.name).read_bytes().splitlines()]
+    assert [each["request_id"] for each in kept] == [bad.request_id]
+
+
+def test_the_batch_is_at_most_a_thousand() -> None:
+    """What one statement may hold."""
+    assert drain_module.BATCH == 1000

@@ -1,0 +1,405 @@
+"""The call path on real sockets: a gateway, sandboxes that play any part, and a raw caller."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+
+from gateway.auth.keys import generate_key, hash_key
+from gateway.auth.verify import KeyVerifier
+from gateway.limits.memory import MemoryLimiter
+from gateway.metering.journal import Journal
+from gateway.metering.recorder import Recorder
+from gateway.proxy.activate import Activation
+from gateway.proxy.endpoint import Endpoint
+from gateway.proxy.leases import Leases
+from gateway.proxy.resolve import Resolver
+from gateway.proxy.retire import Retirement
+from gateway.store.routes import ActiveVersion, Route
+from sandbox.types import Lease, Resources, SandboxError, SandboxSpec, Tier
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+SECRET = b"s" * 32
+
+
+class NewsDesk:
+    """Changes, announced by hand."""
+
+    def __init__(self) -> None:
+        self._callbacks: list[Callable[[str, str], None]] = []
+
+    def subscribe(self, callback: Callable[[str, str], None], /) -> None:
+        """Call back from now on."""
+        self._callbacks.append(callback)
+
+    def publish(self, kind: str, identifier: str) -> None:
+        """Something changed."""
+        for callback in self._callbacks:
+            callback(kind, identifier)
+
+
+class MemoryStore:
+    """Routes, versions, code and keys in memory; `down` makes every read fail."""
+
+    def __init__(self) -> None:
+        self.routes: dict[str, Route] = {}
+        self.keys: dict[str, dict[str, Any]] = {}
+        self.pins: dict[tuple[str, int], str] = {}
+        self.down: Exception | None = None
+        self.gate = asyncio.Event()  # reads answer while it is set
+        self.gate.set()
+        self.reads: list[tuple[str, object]] = []
+
+    async def route(self, reference: str) -> Route | None:
+        """By id or slug, as it was when asked."""
+        found = next((r for r in self.routes.values() if reference in (r.api_id, r.slug)), None)
+        await self._read("route", reference)
+        return found
+
+    async def version(self, api_id: str, n: int) -> str | None:
+        """A pinned version."""
+        await self._read("version", (api_id, n))
+        return self.pins.get((api_id, n))
+
+    async def code(self, version_id: str) -> str | None:
+        """A version's file: its own id, so that a test can tell them apart."""
+        await self._read("code", version_id)
+        return version_id
+
+    async def key(self, key_hash: str) -> dict[str, Any] | None:
+        """What `gateway_key` answers."""
+        await self._read("key", key_hash)
+        return self.keys.get(key_hash)
+
+    async def _read(self, what: str, argument: object) -> None:
+        self.reads.append((what, argument))
+        await self.gate.wait()
+        if self.down is not None:
+            raise self.down
+
+    def add_api(self, slug: str = "", **changes: Any) -> Route:
+        """An active API with one version."""
+        route = Route(
+            api_id=str(uuid4()),
+            slug=slug or f"api-{uuid4().hex[:8]}",
+            tenant_id=str(uuid4()),
+            tenant_status="active",
+            status="active",
+            generation=1,
+            limits={},
+            resources=Resources(),
+            versions=(ActiveVersion(str(uuid4()), 1, 100),),
+        )
+        route = replace(route, **changes)
+        self.routes[route.api_id] = route
+        for version in route.versions:
+            self.pins[(route.api_id, version.n)] = version.version_id
+        return route
+
+    def add_key(self, *routes: Route, **changes: Any) -> str:
+        """A key for these APIs."""
+        key = generate_key()
+        self.keys[hash_key(key, SECRET)] = {
+            "key_id": str(uuid4()),
+            "tenant_id": str(uuid4()),
+            "tenant_status": "active",
+            "plan": "free",
+            "plan_limits": {"hour": 10**6},
+            "tenant_limits": {},
+            "limits": {},
+            "api_ids": [route.api_id for route in routes],
+            "expires_at": None,
+            "revoked_at": None,
+        } | changes
+        return key
+
+
+class Sandboxes:
+    """A manager whose sandboxes are servers in this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._number = 0
+        self.living: dict[SandboxSpec, Lease] = {}
+        self._servers: dict[str, asyncio.Server] = {}
+        self._writers: dict[str, list[asyncio.StreamWriter]] = {}
+        self.handlers: dict[str, Handler] = {}  # by version id
+        self.started: list[SandboxSpec] = []
+        self.found: list[SandboxSpec] = []
+        self.renewed: list[Sequence[str]] = []
+        self.retired: list[str] = []
+        self.fails: SandboxError | None = None
+        self.seconds = 600.0
+        self.gate = asyncio.Event()  # starts end while it is set
+        self.gate.set()
+
+    async def find(self, spec: SandboxSpec) -> Lease | None:
+        """Only what lives."""
+        self.found.append(spec)
+        self._refuse()
+        return self.living.get(spec)
+
+    async def acquire(self, spec: SandboxSpec, code: str) -> Lease:
+        """Start it; `code` is the version's id."""
+        self.started.append(spec)
+        await self.gate.wait()
+        self._refuse()
+        self._number += 1
+        name = f"box-{self._number}"
+        path = str(self._folder / f"{name}.sock")
+        self._writers[name] = []
+        handler = self.handlers[code]
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._writers[name].append(writer)
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await handler(reader, writer)
+            writer.close()
+
+        self._servers[name] = await asyncio.start_unix_server(serve, path, backlog=4096)
+        self.living[spec] = Lease(name, path, self.seconds, "memory", Tier.NONE)
+        return self.living[spec]
+
+    async def renew(self, sandbox_ids: Sequence[str]) -> dict[str, float]:
+        """Those that live."""
+        self._refuse()
+        self.renewed.append(sandbox_ids)
+        living = {lease.sandbox_id for lease in self.living.values()}
+        return {name: self.seconds for name in sandbox_ids if name in living}
+
+    async def retire(self, sandbox_id: str) -> None:
+        """Stop one."""
+        self._refuse()
+        self.retired.append(sandbox_id)
+        for spec, lease in list(self.living.items()):
+            if lease.sandbox_id == sandbox_id:
+                await self.kill(spec)
+
+    async def kill(self, spec: SandboxSpec) -> None:
+        """It ends as a process does: its listener and all connections at once."""
+        name = self.living.pop(spec).sandbox_id
+        self._servers.pop(name).close()
+        for writer in self._writers.pop(name):
+            writer.transport.abort()
+
+    async def close(self) -> None:
+        """End all of them."""
+        for spec in list(self.living):
+            await self.kill(spec)
+
+    def _refuse(self) -> None:
+        if self.fails is not None:
+            raise self.fails
+
+
+@dataclass
+class Answer:
+    """What a raw caller got. `is_whole` is False when the message broke off."""
+
+    status: int = 0
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    is_whole: bool = False
+
+    def header(self, name: bytes) -> bytes | None:
+        """The one value of a header; None when it is not there."""
+        values = [value for each, value in self.headers if each == name]
+        assert len(values) < 2, f"{name!r} came {len(values)} times"
+        return values[0] if values else None
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class DataPath:
+    """A running gateway over memory stores and sandboxes in this process."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.store = MemoryStore()
+        self.news = NewsDesk()
+        self.sandboxes = Sandboxes(folder)
+        self.journal = Journal(folder / "journal", segment_seconds=3600)
+        self.resolver = Resolver(self.store, self.news)
+        self.activation = Activation(self.sandboxes, self.store)
+        self.leases = Leases(self.sandboxes, self.activation)
+        self.retirement = Retirement(self.resolver, self.leases, self.news)
+        self.limiter = MemoryLimiter()
+        self.observed: list[tuple[int, str | None]] = []
+        self.endpoint = Endpoint(
+            resolver=self.resolver,
+            verifier=KeyVerifier(self.store.key, SECRET, self.news),
+            limiter=self.limiter,
+            leases=self.leases,
+            recorder=Recorder(self.journal),
+            observe=lambda status, code, _seconds: self.observed.append((status, code)),
+            **options,
+        )
+        self._folder = folder
+        self.port = 0
+
+    def serve(self, handler: Handler, **changes: Any) -> tuple[Route, str]:
+        """An API whose sandbox is this handler, and a key for it."""
+        route = self.store.add_api(**changes)
+        for version in route.versions:
+            self.sandboxes.handlers[version.version_id] = handler
+        return route, self.store.add_key(route)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every line of the journal."""
+        lines: list[dict[str, Any]] = []
+        for path in sorted((self._folder / "journal").glob("*.jsonl")):
+            lines += [json.loads(line) for line in path.read_bytes().splitlines()]
+        return lines
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A caller's connection."""
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def call(
+        self,
+        path: str,
+        key: str = "",
+        *,
+        method: str = "GET",
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> Answer:
+        """One call on a connection of its own."""
+        lines = [f"{method} {path} HTTP/1.1", "Host: gateway.test"]
+        if key:
+            lines.append(f"X-API-Key: {key}")
+        lines += [f"{name}: {value}" for name, value in headers]
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        return await self.raw("\r\n".join(lines).encode() + b"\r\n\r\n" + body, method)
+
+    async def raw(self, request: bytes, method: str = "GET") -> Answer:
+        """These bytes, and what came back."""
+        reader, writer = await self.connect()
+        writer.write(request)
+        try:
+            return await read_answer(reader, method)
+        finally:
+            writer.close()
+
+
+async def read_answer(reader: asyncio.StreamReader, method: str = "GET") -> Answer:
+    """Read one answer strictly, as h11 understands it."""
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
+    client.send(h11.EndOfMessage())
+    answer = Answer()
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                event = client.next_event()
+            except h11.RemoteProtocolError:
+                return answer
+            if event is h11.NEED_DATA:
+                try:
+                    client.receive_data(await reader.read(65536))
+                except ConnectionError:
+                    return answer
+            elif isinstance(event, h11.Response):
+                answer.status = event.status_code
+                answer.headers = list(event.headers)
+            elif isinstance(event, h11.Data):
+                answer.body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                answer.is_whole = True
+                return answer
+            elif isinstance(event, h11.ConnectionClosed):
+                return answer
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """A call as it reaches a sandbox: its head and, when it tells a length, its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return head + await reader.readexactly(int(line.partition(b":")[2]))
+        if line.startswith(b"transfer-encoding:"):
+            return head + await reader.readuntil(b"0\r\n\r\n")
+    return head
+
+
+def replies(*answers: bytes, then_close: bool = False) -> Handler:
+    """A sandbox that answers each call on a connection with the next of these bytes."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            await read_request(reader)
+            writer.write(answer)
+            await writer.drain()
+        if not then_close:
+            await reader.read()
+
+    return handle
+
+
+def ok(body: bytes = b"ok", *headers: bytes) -> bytes:
+    """A plain good answer."""
+    lines = [b"HTTP/1.1 200 OK", b"content-length: %d" % len(body), *headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Signals stay the test's."""
+        yield
+
+
+@asynccontextmanager
+async def running(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """An ASGI application on a listener, in this event loop."""
+    config = uvicorn.Config(
+        app, http="httptools", lifespan="off", access_log=False, log_config=None, log_level="error",
+        server_header=False, timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            await asyncio.sleep(0.005)
+        yield
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+@asynccontextmanager
+async def data_path(**options: Any) -> AsyncIterator[DataPath]:
+    """A gateway on a loopback port."""
+    with tempfile.TemporaryDirectory(prefix="sgd-") as name:
+        path = DataPath(Path(name), **options)
+        path.journal.open()
+        listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        path.port = listener.getsockname()[1]
+        tasks = [asyncio.create_task(path.leases.run()), asyncio.create_task(path.retirement.run())]
+        try:
+            async with running(path.endpoint, listener):
+                yield path
+                await path.sandboxes.close()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await path.leases.close()
+            await path.sandboxes.close()
+            path.journal.close()
