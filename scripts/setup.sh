@@ -28,7 +28,7 @@ install_lock() {
     say "installing $lock into .venv (once)"
     if command -v uv >/dev/null 2>&1; then
         [ -x .venv/bin/python ] || uv venv -q -p "$python" .venv
-        VIRTUAL_ENV=$PWD/.venv uv pip install -q --require-hashes -r "$lock"
+        VIRTUAL_ENV=$PWD/.venv uv pip install -q --compile-bytecode --require-hashes -r "$lock"
         VIRTUAL_ENV=$PWD/.venv uv pip install -q --no-deps -e .
     else
         if ! [ -x .venv/bin/pip ]; then

@@ -3,7 +3,8 @@
 import platform
 import sys
 
-from gateway.cli.listener import ListenError, open_listener
+from gateway.cli.failures import ListenError
+from gateway.cli.listener import open_listener
 from gateway.errors import SandgateError
 from gateway.settings import Settings
 from gateway.store.binaries import installed

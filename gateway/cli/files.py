@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-
-class DataDirError(Exception):
-    """The data directory cannot be used; the text says what to do."""
+from gateway.cli.failures import DataDirError
 
 
 def make_data_dir(path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from gateway.cli.failures import FirstRunError
 from gateway.cli.files import write_private
 
 ADMIN_EMAIL = "admin@example.com"
@@ -17,10 +18,6 @@ DEMO_NAME = "Sand facts"
 FILE = "first-run.json"
 
 CreateAdmin = Callable[[str, str], Awaitable[None]]
-
-
-class FirstRunError(Exception):
-    """The first start could not finish; starting again repeats it."""
 
 
 @dataclass(frozen=True, slots=True)

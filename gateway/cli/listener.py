@@ -3,11 +3,9 @@
 import errno
 import socket
 
+from gateway.cli.failures import ListenError
+
 BACKLOG = 4096
-
-
-class ListenError(Exception):
-    """The address cannot be listened on; the text says what to do."""
 
 
 def open_listener(host: str, port: int) -> socket.socket:

@@ -1,4 +1,8 @@
-"""The `sandgate` command: one function a sub-command, each failure one clear line."""
+"""The `sandgate` command: one function a sub-command, each failure one clear line.
+
+Commands import what they need when they run: the gateway and the worker are started through
+here as well, and each part left out is time a restart does not take.
+"""
 
 import asyncio
 import json
@@ -10,12 +14,8 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from gateway.cli import admin, client
-from gateway.cli.doctor import examine, render
-from gateway.cli.files import DataDirError, make_data_dir
-from gateway.cli.first_run import FirstRunError
-from gateway.cli.listener import ListenError
-from gateway.cli.serve import StartError, serve
+from gateway.cli import client
+from gateway.cli.failures import CommandError
 from gateway.errors import SandgateError
 from gateway.settings import Settings
 
@@ -27,8 +27,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 client.register(app)
-
-EXPECTED = (DataDirError, ListenError, StartError, FirstRunError, SandgateError)
 
 
 def settings() -> Settings:
@@ -50,7 +48,7 @@ def run(action: Callable[[], Awaitable[None]]) -> None:
 
     try:
         asyncio.run(main())
-    except EXPECTED as error:
+    except (CommandError, SandgateError) as error:
         print(f"sandgate: {getattr(error, 'detail', error)}", file=sys.stderr)
         raise typer.Exit(1) from error
 
@@ -58,6 +56,8 @@ def run(action: Callable[[], Awaitable[None]]) -> None:
 @app.command("serve")
 def serve_command() -> None:
     """Start everything on this machine; Ctrl-C stops it. Settings come from the environment."""
+    from gateway.cli.serve import serve
+
     chosen = settings()
     run(lambda: serve(chosen))
 
@@ -68,7 +68,7 @@ def gateway_command(
     run_dir: Annotated[Path, typer.Option(help="directory of the manager's socket")],
 ) -> None:
     """The gateway process; `sandgate serve` starts it."""
-    from gateway.app import run_gateway  # heavy, and of no use to the other commands
+    from gateway.app import run_gateway
 
     run_gateway(settings(), fd, run_dir)
 
@@ -84,6 +84,9 @@ def worker_command() -> None:
 @app.command("migrate")
 def migrate_command() -> None:
     """Bring the database to the newest schema; harmless when it already is."""
+    from gateway.cli import admin
+    from gateway.cli.files import make_data_dir
+
     chosen = settings()
 
     async def action() -> None:
@@ -103,6 +106,9 @@ def create_admin_command(
     ],
 ) -> None:
     """Make an admin, or make an existing person one and set the password."""
+    from gateway.cli import admin
+    from gateway.cli.files import make_data_dir
+
     chosen = settings()
 
     async def action() -> None:
@@ -119,6 +125,8 @@ def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
 ) -> None:
     """Say for each part of this machine: ok, or what to do."""
+    from gateway.cli.doctor import examine, render
+
     chosen = settings()
     checks = asyncio.run(examine(chosen))
     if as_json:

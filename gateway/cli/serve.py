@@ -14,6 +14,7 @@ import httpx
 from gateway.addresses import base_url
 from gateway.cli import admin, files, first_run
 from gateway.cli.children import MANAGER_ENVIRONMENT, Program
+from gateway.cli.failures import StartError
 from gateway.cli.listener import open_listener
 from gateway.cli.supervisor import ChildProcess, Supervisor
 from gateway.secrets import Secrets, load_or_create_secrets
@@ -23,10 +24,6 @@ from gateway.store.migrate import migrate
 from sandbox.paths import runtime_dir
 
 READY_SECONDS = 180.0  # the first start builds the runner root, and the image when docker is there
-
-
-class StartError(Exception):
-    """Sandgate did not come up; the text says where to look."""
 
 
 class KeptPostgres:

@@ -39,3 +39,8 @@ def _docker_answers() -> bool:
         return False
     finally:
         client.close()
+
+
+def require(runtime: str) -> None:
+    """End the test unless what this runtime needs is here."""
+    {"docker": require_docker, "bubblewrap": require_bubblewrap}[runtime]()
