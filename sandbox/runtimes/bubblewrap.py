@@ -8,6 +8,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from sandbox.runtimes import bubblewrap_args as args
 from sandbox.runtimes import bubblewrap_host as host
 from sandbox.runtimes import cgroup, seccomp
@@ -17,6 +19,7 @@ from sandbox.runtimes.identity import NOBODY, uid_of
 from sandbox.runtimes.root import RunnerRoot, build_root
 from sandbox.types import Tier
 
+_log = structlog.get_logger()
 END_SECONDS = 10.0
 PAUSE = 0.01
 
@@ -64,6 +67,8 @@ class BubblewrapHandle:
             await asyncio.wait_for(self._process.wait(), END_SECONDS)
             if self._group is not None:
                 await asyncio.to_thread(self._group.remove)
+            if self._process.said:
+                _log.warning("sandbox error", sandbox=self._sandbox_id, text=self._process.said)
             self._process.close()
             self._removed = True
 

@@ -38,7 +38,7 @@ class BubblewrapProcess:
         self._popen = popen
         self._child: int | None = child
         self._stderr: int | None = stderr
-        self._stderr_left = STDERR_BYTES
+        self._said = bytearray()
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._watch = os.pidfd_open(popen.pid)
@@ -49,6 +49,11 @@ class BubblewrapProcess:
     def pid(self) -> int:
         """Of bubblewrap itself, outside the sandbox."""
         return self._popen.pid
+
+    @property
+    def said(self) -> str:
+        """What bubblewrap, or a runner that could not start, wrote as its error."""
+        return self._said.decode(errors="replace").strip()
 
     async def wait(self) -> None:
         """Until bubblewrap has ended, which it does when its child has."""
@@ -75,12 +80,12 @@ class BubblewrapProcess:
         self._ended.set()
 
     def _on_stderr(self) -> None:
-        """Read what hardly ever comes; who writes too much is cut off."""
+        """Keep what hardly ever comes; who writes too much is cut off."""
         if self._stderr is None:
             return
         text = os.read(self._stderr, 4096)
-        self._stderr_left -= len(text)
-        if not text or self._stderr_left < 0:
+        self._said += text
+        if not text or len(self._said) > STDERR_BYTES:
             self._close_stderr()
 
     def _close_stderr(self) -> None:

@@ -1,6 +1,7 @@
 """What every real runtime promises its manager; one suite over all of them."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,14 @@ from sandbox.runtimes.base import Runtime, RuntimeUnavailableError
 from sandbox.types import Resources
 from tests.support import residue
 from tests.support.blanks import launched, new_launch
-from tests.support.runtimes import REAL, make, new_installation, prepared, short_folder
+from tests.support.runtimes import (
+    REAL,
+    make,
+    new_installation,
+    prepared,
+    runner_root,
+    short_folder,
+)
 
 HELLO = """
 from fastapi import FastAPI
@@ -172,6 +180,26 @@ async def test_a_cancelled_launch_leaves_nothing(
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert await runtime.find(installation) == []
+
+
+async def test_after_the_manager_was_killed_the_next_one_leaves_nothing(
+    name: str, runtime: Runtime, folder: Path, installation: str
+) -> None:
+    root = str(runner_root().path)
+    manager = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.lone_manager", name, installation),
+        *(str(folder), root),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert manager.stdout is not None
+    assert await asyncio.wait_for(manager.stdout.readline(), 60) == b"launched\n"
+    manager.kill()
+    await manager.wait()
+    for found in await runtime.find(installation):
+        await runtime.remove(found)
+    assert await runtime.find(installation) == []
+    assert residue.containers(installation) == []
+    assert residue.cgroups(installation) == []
 
 
 async def test_several_start_at_once(runtime: Runtime, folder: Path, installation: str) -> None:
