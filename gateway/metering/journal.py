@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 SUFFIX = ".jsonl"
 NEW_SUFFIX = ".new"  # not locked yet, so nobody may look at it
 MAX_SEGMENT_BYTES = 16 * 1024 * 1024
-RETRY_SECONDS = 1.0  # between two attempts to open a segment
+RETRY_SECONDS = 1.0  # between two attempts: a full disk must not fill with empty segments
 
 
 class Journal:
@@ -122,10 +122,9 @@ class Journal:
         if self.healthy:
             _log.error("the journal cannot be written, calls go unrecorded: %s", error)
         self.healthy = False
-        if self._segment is not None:
-            self._close_segment()
-        elif self._clock() >= self._try_again_at:
+        if self._clock() >= self._try_again_at:
             self._try_again_at = self._clock() + RETRY_SECONDS
+        self.close()
 
     def _close_segment(self) -> None:
         segment, self._segment, self._size = self._segment, None, 0

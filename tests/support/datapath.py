@@ -306,27 +306,24 @@ async def read_answer(reader: asyncio.StreamReader, method: str = "GET") -> Answ
     client.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
     client.send(h11.EndOfMessage())
     answer = Answer()
-    async with asyncio.timeout(20):
-        while True:
-            try:
+    body = bytearray()
+    with contextlib.suppress(h11.RemoteProtocolError, ConnectionError):
+        async with asyncio.timeout(20):
+            while not answer.is_whole:
                 event = client.next_event()
-            except h11.RemoteProtocolError:
-                return answer
-            if event is h11.NEED_DATA:
-                try:
-                    client.receive_data(await reader.read(65536))
-                except ConnectionError:
-                    return answer
-            elif isinstance(event, h11.Response):
-                answer.status = event.status_code
-                answer.headers = list(event.headers)
-            elif isinstance(event, h11.Data):
-                answer.body += event.data
-            elif isinstance(event, h11.EndOfMessage):
-                answer.is_whole = True
-                return answer
-            elif isinstance(event, h11.ConnectionClosed):
-                return answer
+                if event is h11.NEED_DATA:
+                    client.receive_data(await reader.read(1024 * 1024))
+                elif isinstance(event, h11.Response):
+                    answer.status = event.status_code
+                    answer.headers = list(event.headers)
+                elif isinstance(event, h11.Data):
+                    body += event.data
+                elif isinstance(event, h11.EndOfMessage):
+                    answer.is_whole = True
+                elif isinstance(event, h11.ConnectionClosed):
+                    break
+    answer.body = bytes(body)
+    return answer
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:

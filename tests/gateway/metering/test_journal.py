@@ -124,28 +124,31 @@ def test_a_segment_is_locked_before_it_appears_under_its_name(
 
 
 def test_a_full_disk_is_counted_and_seen_and_ends_by_itself(
-    journal: Journal, tmp_path: Path, disk: Disk
+    journal: Journal, tmp_path: Path, disk: Disk, clock: Clock
 ) -> None:
-    """Calls are answered meanwhile; `healthy` tells."""
+    """Calls are answered meanwhile; `healthy` tells. No heap of empty segments is left."""
     assert journal.append(b"one\n")
     disk.error = errno.ENOSPC
     assert not journal.append(b"lost\n")
     assert not journal.append(b"lost\n")
     assert (journal.healthy, journal.errors) == (False, 2)
+    assert len(segments(tmp_path / "journal")) == 1
     disk.error = None
+    clock.now = 1.0
     assert journal.append(b"two\n")
     assert (journal.healthy, journal.errors) == (True, 2)
     assert content(tmp_path) == b"one\ntwo\n"
 
 
 def test_a_torn_line_never_touches_the_next_one(
-    journal: Journal, tmp_path: Path, disk: Disk
+    journal: Journal, tmp_path: Path, disk: Disk, clock: Clock
 ) -> None:
     """A segment in which a line was torn gets no other line."""
     journal.append(b"one\n")
     disk.fits = 3
     assert not journal.append(b"torn line\n")
     disk.fits = None
+    clock.now = 1.0
     assert journal.append(b"two\n")
     lines: list[bytes] = []
     journal.close()
