@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -76,7 +77,9 @@ class Blank:
                     b"Host: x\r\nConnection: close\r\n\r\n" % (path.encode(), CONTEXT)
                 )
                 await writer.drain()
-                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"(?i)\ncontent-length: *(\d+)", head)
+                body = await (reader.readexactly(int(length[1])) if length else reader.read())
             finally:
                 writer.close()
                 await writer.wait_closed()

@@ -1,4 +1,4 @@
-"""The real runtimes over one runner root that is built once a session."""
+"""Every runtime; the real ones over one runner root that is built once a session."""
 
 import atexit
 import shutil
@@ -14,6 +14,7 @@ import pytest
 from sandbox.runtimes.base import Runtime
 from sandbox.runtimes.bubblewrap import BubblewrapRuntime
 from sandbox.runtimes.docker import DockerRuntime
+from sandbox.runtimes.fake import FakeRuntime
 from sandbox.runtimes.root import RunnerRoot, build_root
 from tests.support.engines import require_bubblewrap, require_docker
 
@@ -21,6 +22,8 @@ REAL = [
     pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
     pytest.param("docker", marks=pytest.mark.docker),
 ]
+# what the double's managers share, as real ones share an engine
+_DOUBLES: dict[str, FakeRuntime] = {}
 
 
 @cache
@@ -33,6 +36,8 @@ def runner_root() -> RunnerRoot:
 
 def make(name: str, installation: str) -> Runtime:
     """A runtime by name, not prepared; ends the test when its engine is missing."""
+    if name == "fake":
+        return _DOUBLES.setdefault(installation, FakeRuntime())
     if name == "docker":
         require_docker()
         return DockerRuntime(Path("/nonexistent"), installation, root=runner_root())

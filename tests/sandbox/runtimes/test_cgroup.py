@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sandbox.runtimes.cgroup import (
     discover,
     group_of,
     groups_of,
+    remove_installation,
     settings_of,
 )
 from sandbox.types import Resources
@@ -18,6 +20,17 @@ from sandbox.types import Resources
 RESOURCES = Resources(memory_mb=100, cpus=0.5, pids=50)
 UNIFIED = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 BYTES = str(100 * 1024 * 1024)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    yield
+    for place in UNIFIED:
+        remove_installation(Hierarchies(2, {"none": place}), "test-cgroup")
+    remove_installation(
+        discover(Path("/proc/self/mounts").read_text(), Path("/proc/self/cgroup").read_text()),
+        "test-cgroup",
+    )
 
 
 def test_settings_of_version_1() -> None:
