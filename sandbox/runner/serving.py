@@ -101,6 +101,11 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by the signal."""
         super().handle_exit(sig, frame)
+        self.end()
+
+    def end(self) -> None:
+        """Finish what is under way, then return from `run`."""
+        self.should_exit = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
 

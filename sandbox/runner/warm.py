@@ -3,13 +3,13 @@
 import asyncio
 import gc
 import importlib
-from typing import Any
+import socket
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
 from .context import Context
-from .serving import make_config
+from .serving import Server, make_config
 
 # what user code imports most often, so that it is there when it asks
 _MODULES = (
@@ -41,6 +41,13 @@ _MODULES = (
     "zoneinfo",
 )
 
+_CALL_SECONDS = 20.0
+_BODY = b'{"name":"a"}'
+_REQUEST = (
+    b"POST /items/1?limit=2 HTTP/1.1\r\nx-sandgate-context: 127.0.0.1 1 http /warm 0\r\n"
+    b"Host: warm\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+) % (len(_BODY), _BODY)
+
 
 class _Item(BaseModel):
     name: str
@@ -52,8 +59,7 @@ def warm() -> None:
     for name in _MODULES:
         importlib.import_module(name)
     application = _small_app()
-    make_config(application).load()
-    asyncio.run(_call(application))
+    _serve_once(application)
     gc.collect()
     gc.freeze()
 
@@ -68,28 +74,33 @@ def _small_app() -> FastAPI:
     return application
 
 
-async def _call(application: FastAPI) -> None:
-    scope: dict[str, Any] = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": "/items/1",
-        "raw_path": b"/items/1",
-        "query_string": b"limit=2",
-        "root_path": "",
-        "headers": [(b"content-type", b"application/json")],
-        "client": None,
-        "server": None,
-        "state": {},
-    }
+def _serve_once(application: FastAPI) -> None:
+    """The whole way of a call, over an address in memory that the kernel chooses."""
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as caller:
+        listener.bind("")
+        listener.listen(1)
+        caller.connect(listener.getsockname())
+        for sock in (listener, caller):
+            sock.setblocking(False)
+        calls: list[asyncio.Task[None]] = []
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b'{"name":"a"}', "more_body": False}
+        def ready() -> None:
+            calls.append(asyncio.get_running_loop().create_task(_call(caller, server)))
 
-    async def send(message: Any) -> None:
-        if message.get("status", 200) != 200:
-            raise RuntimeError("the warming call was not answered as expected")
+        server = Server(make_config(Context(application)), ready)
+        server.run(sockets=[listener])
+        for call in calls:
+            call.result()
 
-    await Context(application)(scope, receive, send)
+
+async def _call(caller: socket.socket, server: Server) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_CALL_SECONDS):
+            await loop.sock_sendall(caller, _REQUEST)
+            answer = await loop.sock_recv(caller, 4096)
+    finally:
+        caller.close()
+        server.end()
+    if b" 200 " not in answer:
+        raise RuntimeError(f"the warming call was answered {answer!r}")
