@@ -5,14 +5,13 @@ import contextlib
 import json
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import h11
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -28,8 +27,8 @@ from gateway.proxy.resolve import Resolver
 from gateway.proxy.retire import Retirement
 from gateway.store.routes import ActiveVersion, Route
 from sandbox.types import Lease, Resources, SandboxError, SandboxSpec, Tier
+from tests.support.rawhttp import Answer, Handler, read_answer
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 SECRET = b"s" * 32
 
 
@@ -208,26 +207,6 @@ class Sandboxes:
             raise self.fails
 
 
-@dataclass
-class Answer:
-    """What a raw caller got. `is_whole` is False when the message broke off."""
-
-    status: int = 0
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
-    is_whole: bool = False
-
-    def header(self, name: bytes) -> bytes | None:
-        """The one value of a header; None when it is not there."""
-        values = [value for each, value in self.headers if each == name]
-        assert len(values) < 2, f"{name!r} came {len(values)} times"
-        return values[0] if values else None
-
-    def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(self.body)
-
-
 class DataPath:
     """A running gateway over memory stores and sandboxes in this process."""
 
@@ -298,63 +277,6 @@ class DataPath:
             return await read_answer(reader, method)
         finally:
             writer.close()
-
-
-async def read_answer(reader: asyncio.StreamReader, method: str = "GET") -> Answer:
-    """Read one answer strictly, as h11 understands it."""
-    client = h11.Connection(h11.CLIENT)
-    client.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
-    client.send(h11.EndOfMessage())
-    answer = Answer()
-    body = bytearray()
-    with contextlib.suppress(h11.RemoteProtocolError, ConnectionError):
-        async with asyncio.timeout(20):
-            while not answer.is_whole:
-                event = client.next_event()
-                if event is h11.NEED_DATA:
-                    client.receive_data(await reader.read(1024 * 1024))
-                elif isinstance(event, h11.Response):
-                    answer.status = event.status_code
-                    answer.headers = list(event.headers)
-                elif isinstance(event, h11.Data):
-                    body += event.data
-                elif isinstance(event, h11.EndOfMessage):
-                    answer.is_whole = True
-                elif isinstance(event, h11.ConnectionClosed):
-                    break
-    answer.body = bytes(body)
-    return answer
-
-
-async def read_request(reader: asyncio.StreamReader) -> bytes:
-    """A call as it reaches a sandbox: its head and, when it tells a length, its body."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            return head + await reader.readexactly(int(line.partition(b":")[2]))
-        if line.startswith(b"transfer-encoding:"):
-            return head + await reader.readuntil(b"0\r\n\r\n")
-    return head
-
-
-def replies(*answers: bytes, then_close: bool = False) -> Handler:
-    """A sandbox that answers each call on a connection with the next of these bytes."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for answer in answers:
-            await read_request(reader)
-            writer.write(answer)
-            await writer.drain()
-        if not then_close:
-            await reader.read()
-
-    return handle
-
-
-def ok(body: bytes = b"ok", *headers: bytes) -> bytes:
-    """A plain good answer."""
-    lines = [b"HTTP/1.1 200 OK", b"content-length: %d" % len(body), *headers]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
 class _Server(uvicorn.Server):

@@ -15,7 +15,8 @@ from sandbox.types import (
     StartFailedError,
     StartFailure,
 )
-from tests.support.datapath import DataPath, ok, read_request, replies
+from tests.support.datapath import DataPath
+from tests.support.rawhttp import ok, read_request, replies
 
 
 async def test_a_call_is_answered_recorded_and_counted(path: DataPath) -> None:

@@ -1,17 +1,9 @@
 """Headers, path and query as both ends see them, over real sockets."""
 
-import asyncio
-
 import pytest
 
-from tests.support.datapath import DataPath, ok, read_request, replies
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers every call with the bytes that reached the sandbox."""
-    while True:
-        writer.write(ok(await read_request(reader)))
-        await writer.drain()
+from tests.support.datapath import DataPath
+from tests.support.rawhttp import echo, ok, replies
 
 
 async def seen(path: DataPath, *headers: str, target: str = "/x", key_header: bool = True) -> bytes:

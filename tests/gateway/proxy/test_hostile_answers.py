@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from gateway.proxy.connection import MAX_INTERIM
-from tests.support.datapath import DataPath, ok, read_request, replies
+from tests.support.datapath import DataPath
+from tests.support.rawhttp import ok, read_request, replies
 
 BAD = {
     "garbage": b"hello\r\n\r\n",

@@ -11,7 +11,8 @@ from gateway.proxy.resolve import spec_of
 from gateway.store.database import DatabaseUnavailableError
 from gateway.store.routes import ActiveVersion, Route
 from sandbox.types import ManagerUnavailableError, StartFailedError, StartFailure
-from tests.support.datapath import DataPath, data_path, ok, read_request, replies
+from tests.support.datapath import DataPath, data_path
+from tests.support.rawhttp import ok, read_request, replies
 from tests.support.waiting import until
 
 

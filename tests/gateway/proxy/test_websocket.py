@@ -6,7 +6,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.support.datapath import DataPath, ok, replies
+from tests.support.datapath import DataPath
+from tests.support.rawhttp import ok, replies
 
 
 async def test_an_upgrade_is_501(path: DataPath) -> None:
