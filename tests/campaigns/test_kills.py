@@ -10,15 +10,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
 import asyncpg
-import httpx
 import pytest
 
 from gateway.cli.files import installation_id
 from gateway.store.embedded import EmbeddedPostgres
 from sandbox.paths import runtime_dir
 from tests.journeys import apps
-from tests.journeys.callers import crowd_client
+from tests.journeys.callers import crowd
 from tests.support import residue
 from tests.support.engines import require
 from tests.support.installation import Installation, installation
@@ -45,25 +45,26 @@ class Ledger:
 
 
 async def call_until(
-    stop: asyncio.Event, client: httpx.AsyncClient, path: str, ledger: Ledger
+    stop: asyncio.Event, client: aiohttp.ClientSession, path: str, ledger: Ledger
 ) -> None:
     """One caller in a closed loop."""
     while not stop.is_set():
         try:
-            answer = await client.get(path)
-        except httpx.TransportError:
+            async with client.get(path) as answer:
+                value = await answer.json(content_type=None)
+        except aiohttp.ClientError:
             ledger.broken += 1
             continue
-        ledger.statuses[answer.status_code] += 1
-        if answer.status_code == 200:
+        ledger.statuses[answer.status] += 1
+        if answer.status == 200:
             ledger.request_ids.append(answer.headers["x-request-id"])
         else:
-            ledger.codes[answer.json()["code"]] += 1
+            ledger.codes[value["code"]] += 1
             await asyncio.sleep(0.02)
 
 
 async def back_again(
-    made: Installation, name: str, old: int, client: httpx.AsyncClient, path: str
+    made: Installation, name: str, old: int, client: aiohttp.ClientSession, path: str
 ) -> float:
     """Seconds until the process lives again, everything is ready and a call answers 200."""
     begin = time.monotonic()
@@ -72,11 +73,11 @@ async def back_again(
             await asyncio.sleep(0.02)
         while True:
             try:
-                ready = await client.get("/ready")
-                answer = await client.get(path)
-            except httpx.TransportError:
+                async with client.get("/ready") as ready, client.get(path) as answer:
+                    statuses = (ready.status, answer.status)
+            except aiohttp.ClientError:
                 continue
-            if (ready.status_code, answer.status_code) == (200, 200):
+            if statuses == (200, 200):
                 return time.monotonic() - begin
             await asyncio.sleep(0.05)
 
@@ -109,7 +110,7 @@ async def test_each_process_killed_under_load(runtime: str, rounds: int) -> None
         made.lift_limits(api["tenant_id"])
         path = f"/{api['id']}"
         ledgers = {name: Ledger() for name in NAMES}
-        async with crowd_client(made.url, api["api_key"]) as client:
+        async with crowd(made.url, api["api_key"]) as client:
             for name in NAMES * rounds:
                 seconds = await killed_under_load(made, name, ledgers[name], client, path)
                 print(f"{runtime}: {name} killed, back after {seconds:.2f} s", flush=True)
@@ -129,7 +130,7 @@ async def test_each_process_killed_under_load(runtime: str, rounds: int) -> None
 
 
 async def killed_under_load(
-    made: Installation, name: str, ledger: Ledger, client: httpx.AsyncClient, path: str
+    made: Installation, name: str, ledger: Ledger, client: aiohttp.ClientSession, path: str
 ) -> float:
     """Kill one process while callers call; answers how long it took to come back."""
     stop = asyncio.Event()

@@ -3,7 +3,7 @@
 import httpx
 
 from tests.journeys import apps
-from tests.journeys.callers import at_once, crowd_client
+from tests.journeys.callers import at_once, crowd
 from tests.support.installation import Installation
 
 
@@ -29,9 +29,9 @@ def test_call_101_within_the_hour_is_429_on_the_free_plan(made: Installation) ->
 
 
 async def test_2000_parallel_calls_against_100_admit_exactly_100(made: Installation) -> None:
-    with new_tenant(made, "crowd@example.com") as client:
-        api = client.post("/api/apis", json={"name": "x", "code": apps.USER_APP}).json()
-    async with crowd_client(made.url, api["api_key"]) as crowd:
-        seen = await at_once(crowd, f"/{api['id']}", 2000)
+    with new_tenant(made, "crowd@example.com") as person:
+        api = person.post("/api/apis", json={"name": "x", "code": apps.USER_APP}).json()
+    async with crowd(made.url, api["api_key"]) as client:
+        seen = await at_once(client, f"/{api['id']}", 2000)
     assert seen.statuses == {200: 100, 429: 1900}
     assert not seen.broken

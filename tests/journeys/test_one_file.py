@@ -1,5 +1,7 @@
 """One file of Python, deployed over HTTP and called in every way, on each runtime."""
 
+from collections.abc import Iterator
+
 import httpx
 import pytest
 
@@ -8,16 +10,17 @@ from tests.support.installation import Installation
 
 
 @pytest.fixture(scope="module")
-def api(made: Installation) -> httpx.Client:
+def api(made: Installation) -> Iterator[httpx.Client]:
     """An API with every method; its tenant has no limits."""
     value = made.deploy("every method", apps.METHODS)
     made.lift_limits(value["tenant_id"])
-    return httpx.Client(
+    with httpx.Client(
         base_url=f"{made.url}/{value['id']}",
         headers={"X-API-Key": value["api_key"]},
         timeout=60,
         trust_env=False,
-    )
+    ) as client:
+        yield client
 
 
 def test_get_answers_with_the_gateways_headers(api: httpx.Client) -> None:
@@ -101,7 +104,8 @@ def test_own_documentation_works_below_its_root(api: httpx.Client) -> None:
 def test_crashed_sandbox_is_replaced_for_the_next_call(api: httpx.Client) -> None:
     crashed = api.get("/exit")
     assert (crashed.status_code, crashed.json()["code"]) == (502, "api_died")
-    assert api.get("/").status_code == 200
+    again = api.get("/")
+    assert again.status_code == 200, again.text
 
 
 def test_printed_lines_are_in_the_log(made: Installation, api: httpx.Client) -> None:

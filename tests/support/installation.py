@@ -1,5 +1,6 @@
 """A whole Sandgate on a free port and a data directory of its own, as `make run` starts it."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -7,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,21 @@ import psutil
 from tests.support.waiting import until_blocking
 
 READY_SECONDS = 150
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with(parent: int) -> Callable[[], None]:
+    """Runs before exec: a killed test run must not leave an installation behind."""
+
+    def before_exec() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return before_exec
 
 
 class Installation:
@@ -46,6 +62,7 @@ class Installation:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
+                preexec_fn=_end_with(os.getpid()),
             )
         process = self._process
 
