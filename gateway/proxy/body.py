@@ -36,9 +36,10 @@ class Caller:
             self._task = asyncio.create_task(self._attend(connection))
 
     def leave(self) -> None:
-        """The call is over."""
+        """The call is over, or is to be tried again."""
         if self._task is not None:
             self._task.cancel()
+            self._task = None
 
     async def swallow(self, size: int) -> None:
         """Read and forget, so that a caller that is still sending can see its answer."""

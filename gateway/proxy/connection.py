@@ -7,12 +7,13 @@ from typing import cast
 import httptools
 
 from gateway.errors import SandgateError
-from gateway.proxy.errors import ApiBadResponseError, ApiDiedError
+from gateway.proxy.errors import ApiBadResponseError, ApiDiedError, UnreadError
 from gateway.proxy.head import MAX_HEAD_BYTES, AnswerHead, read_answer
 
 MAX_INTERIM = 8  # 1xx answers before the final one
 HIGH_WATER = 256 * 1024  # bytes of an answer held for a slow caller
 MAX_FRAMING_BYTES = 64 * 1024  # of chunk extensions and trailers without any content
+ONE_PIECE_BYTES = 16 * 1024  # the kernel keeps one write of this size together
 
 _START = b"HTTP/1.1 "
 _HEAD_END = b"\r\n\r\n"
@@ -42,6 +43,8 @@ class Connection(asyncio.Protocol):
         self.complete = False
         self._is_head_call = False
         self._is_sent = False
+        self._writes = 0
+        self._is_one_piece = False
         self._error: SandgateError | None = None
         self._news: asyncio.Future[None] | None = None
         self._partial = bytearray()
@@ -84,6 +87,8 @@ class Connection(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         """Send a part of the call; look at `can_send` before the next one."""
         if self._transport is not None and not self._is_lost:
+            self._writes += 1
+            self._is_one_piece = self._writes == 1 and len(data) <= ONE_PIECE_BYTES
             self._transport.write(data)
 
     def sent(self) -> None:
@@ -155,11 +160,19 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """Closed, by whichever side."""
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Closed, by whichever side.
+
+        A Unix socket reports a reset, not an end, when its peer went with something unread.
+        What was sent as one piece is read as one piece, so then the app saw none of it.
+        """
         self._is_lost = True
         if self._is_busy and not self.complete and self._error is None:
-            self._error = ApiDiedError("It ended the connection before its answer was complete.")
+            is_reset = isinstance(exc, ConnectionResetError | BrokenPipeError)
+            nothing_came = self.head is None and not self._partial
+            is_unread = is_reset and nothing_came and self._is_sent and self._is_one_piece
+            died = UnreadError if is_unread else ApiDiedError
+            self._error = died("It ended the connection before its answer was complete.")
         self._tell()
         self.resume_writing()
 

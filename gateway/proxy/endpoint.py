@@ -22,9 +22,11 @@ from gateway.proxy.errors import (
     ClientGoneError,
     GatewayStoppedError,
     RateLimitedError,
+    UnreadError,
     UploadTooSlowError,
 )
 from gateway.proxy.forward import Exchange, body_message, start_message
+from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import RequestHead, read_request
 from gateway.proxy.identifiers import RequestIds
 from gateway.proxy.leases import Leases
@@ -132,14 +134,10 @@ class Endpoint:
         try:
             if request.has_body:
                 await self._first_piece(call, caller)
-            borrowed = loan_at_once(self._leases, target)
-            if borrowed is None:
-                borrowed = await loan(self._leases, target, call.deadline)
             try:
-                exchange = Exchange(call, request, caller, borrowed.connection, send)
-                head, last = await exchange.run()
-            finally:
-                borrowed.give_back()
+                head, last = await self._exchange(call, target, request, caller, send)
+            except UnreadError:  # a sandbox that just ended: the app has seen nothing of it
+                head, last = await self._exchange(call, target, request, caller, send)
         finally:
             call.request_bytes = caller.size
         call.response_bytes += len(last)
@@ -148,6 +146,18 @@ class Endpoint:
         if not call.has_begun:
             await send(start_message(call, head.status, head.headers))
         await send(body_message(last, more=False))
+
+    async def _exchange(
+        self, call: Call, target: Target, request: RequestHead, caller: Caller, send: Send
+    ) -> tuple[AnswerHead, bytes]:
+        """One attempt on one connection: the answer's head and its last piece."""
+        borrowed = loan_at_once(self._leases, target)
+        if borrowed is None:
+            borrowed = await loan(self._leases, target, call.deadline)
+        try:
+            return await Exchange(call, request, caller, borrowed.connection, send).run()
+        finally:
+            borrowed.give_back()
 
     async def _first_piece(self, call: Call, caller: Caller) -> None:
         try:

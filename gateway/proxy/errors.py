@@ -115,6 +115,10 @@ class ApiDiedError(SandgateError):
     status, code, title = 502, "api_died", "The API stopped while it answered"
 
 
+class UnreadError(ApiDiedError):
+    """It ended with the whole call unread: the app saw nothing of it, so it may be repeated."""
+
+
 class ApiBadResponseError(SandgateError):
     """What it sent is not one HTTP answer."""
 
