@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import cast
 
 import httptools
 
@@ -47,8 +48,7 @@ class _Connection(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
         self._send()
 
     def _send(self) -> None:
