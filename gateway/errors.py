@@ -59,7 +59,7 @@ class ConflictError(SandgateError):
 class PayloadTooLargeError(SandgateError):
     """Body over its cap."""
 
-    status, code, title = 413, "payload_too_large", "Body too large"
+    status, code, title = 413, "body_too_large", "Body too large"
 
 
 class InvalidInputError(SandgateError):

@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     admin_api_key: SecretStr | None = None
 
     sandbox_runtime: Literal["auto", "docker", "bubblewrap", "fake"] = "auto"
+    base_image: str = Field(default="scratch", min_length=1)
     sandbox_blanks: int = Field(default=2, ge=0, le=64)
     sandbox_max: int = Field(default=100, ge=1, le=10_000)
     sandbox_idle_seconds: float = Field(default=600, gt=0)

@@ -168,7 +168,12 @@ async def open_runtime(configuration: settings.ManagerSettings) -> Opened:
     """The runtime that the settings name, prepared."""
     if configuration.runtime == "fake":
         return Opened(FakeRuntime(), "in memory: answers calls itself and runs no code")
-    chosen = await choose(configuration.runtime, configuration.data_dir, configuration.installation)
+    chosen = await choose(
+        configuration.runtime,
+        configuration.data_dir,
+        configuration.installation,
+        base_image=configuration.base_image,
+    )
     return Opened(chosen.runtime, chosen.detail)
 
 

@@ -18,6 +18,7 @@ class ManagerSettings:
     run_dir: Path
     installation: str
     runtime: str = "auto"
+    base_image: str = "scratch"
     policy: Policy = field(default_factory=Policy)
     start_seconds: float = 10.0
     launch_seconds: float = 30.0
@@ -30,6 +31,7 @@ def parse(arguments: Sequence[str] | None = None) -> ManagerSettings:
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--installation", type=_label, required=True)
     parser.add_argument("--runtime", choices=RUNTIMES, default="auto")
+    parser.add_argument("--base-image", default="scratch")
     parser.add_argument("--blanks", type=_count, default=2)
     parser.add_argument("--max", type=_count, default=100)
     parser.add_argument("--idle-seconds", type=_seconds, default=600.0)
@@ -42,6 +44,7 @@ def parse(arguments: Sequence[str] | None = None) -> ManagerSettings:
         run_dir=given.run_dir.resolve(),
         installation=given.installation,
         runtime=given.runtime,
+        base_image=given.base_image,
         policy=Policy(blanks=given.blanks, maximum=given.max, idle_seconds=given.idle_seconds),
         start_seconds=given.start_seconds,
     )

@@ -134,6 +134,7 @@ def manager_arguments(settings: Settings, run_dir: Path) -> tuple[str, ...]:
         *("--run-dir", str(run_dir)),
         *("--installation", files.installation_id(settings.data_dir)),
         *("--runtime", settings.sandbox_runtime),
+        *("--base-image", settings.base_image),
         *("--blanks", str(settings.sandbox_blanks)),
         *("--max", str(settings.sandbox_max)),
         *("--idle-seconds", str(settings.sandbox_idle_seconds)),

@@ -18,7 +18,7 @@ _NAMES = {
     404: ("unknown_route", "Nothing is here"),
     405: ("method_not_allowed", "Method not allowed"),
     408: ("request_timeout", "Request too slow"),
-    413: ("payload_too_large", "Body too large"),
+    413: ("body_too_large", "Body too large"),
 }
 _ERRORS_MAX = 20
 

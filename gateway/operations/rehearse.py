@@ -26,13 +26,13 @@ class ApiStartFailedError(InvalidInputError):
 class SandboxCapacityError(UnavailableError):
     """This machine runs as many sandboxes as it may."""
 
-    code, title = "sandbox_capacity", "Every sandbox is in use"
+    code, title = "no_capacity", "Every sandbox is in use"
 
 
 class SandboxUnavailableError(UnavailableError):
     """The manager or the engine behind it does not answer."""
 
-    code, title = "sandbox_unavailable", "Sandboxes cannot be started now"
+    code, title = "sandboxes_unavailable", "Sandboxes cannot be started now"
 
 
 async def rehearse(sandboxes: Sandboxes, spec: SandboxSpec, code: str) -> Lease:

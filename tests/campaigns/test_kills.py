@@ -86,7 +86,9 @@ async def recorded(made: Installation, api_id: str) -> Counter[str]:
     """How often each request id of the API stands in the usage table."""
     connection = await asyncpg.connect(EmbeddedPostgres(made.data_dir).dsn("postgres"))
     try:
-        rows = await connection.fetch("select request_id::text as id from api_usage where api_id = $1", api_id)
+        rows = await connection.fetch(
+            "select request_id::text as id from api_usage where api_id = $1", api_id
+        )
     finally:
         await connection.close()
     return Counter(row["id"].replace("-", "") for row in rows)

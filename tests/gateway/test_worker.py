@@ -22,7 +22,12 @@ def test_january_looks_back_into_december() -> None:
 
 
 async def test_housekeeping_forgets_counters_that_no_window_sees(database: Database) -> None:
-    old = {"subject": "tenant:00000000-0000-4000-8000-000000000001", "window": "minute", "bucket": 1, "count": 5}
+    old = {
+        "subject": "tenant:00000000-0000-4000-8000-000000000001",
+        "window": "minute",
+        "bucket": 1,
+        "count": 5,
+    }
     await database.insert("rate_limit_usage", [old], identity=SERVICE)
     await housekeeping(database)
     assert await database.select("rate_limit_usage", identity=SERVICE) == []

@@ -7,15 +7,9 @@ from uuid import uuid4
 
 import pytest
 
+from gateway.auth import verified
 from gateway.auth.keys import generate_key, hash_key
-from gateway.auth.verified import (
-    KeyExpiredError,
-    KeyMalformedError,
-    KeyMissingError,
-    KeyRevokedError,
-    KeyUnknownError,
-    TenantSuspendedError,
-)
+from gateway.auth.verified import KeyMalformedError, KeyMissingError, KeyUnknownError
 from gateway.auth.verify import FRESH_SECONDS, MAX_LOADS, STALE_SECONDS, KeyVerifier
 from gateway.errors import SandgateError, UnauthorizedError, UnavailableError
 
@@ -161,7 +155,7 @@ async def test_a_well_formed_key_nobody_has_is_key_unknown_and_remembered(world:
 async def test_a_revoked_key_is_key_revoked(world: World) -> None:
     world.row["revoked_at"] = "2026-01-01T00:00:00+00:00"
     error = await world.refusal(world.key)
-    assert isinstance(error, KeyRevokedError)
+    assert isinstance(error, verified.KeyRevokedError)
     assert (error.status, error.code) == (401, "key_revoked")
 
 
@@ -172,7 +166,7 @@ async def test_a_key_expires_between_two_calls_without_a_look_up(world: World) -
     await world.verifier.verify(world.key)
     world.now = NOW + 30
     error = await world.refusal(world.key)
-    assert isinstance(error, KeyExpiredError)
+    assert isinstance(error, verified.KeyExpiredError)
     assert error.code == "key_expired"
     assert world.look_ups == 1
 
@@ -180,7 +174,7 @@ async def test_a_key_expires_between_two_calls_without_a_look_up(world: World) -
 async def test_a_suspended_tenant_is_403(world: World) -> None:
     world.row["tenant_status"] = "suspended"
     error = await world.refusal(world.key)
-    assert isinstance(error, TenantSuspendedError)
+    assert isinstance(error, verified.TenantSuspendedError)
     assert (error.status, error.code) == (403, "tenant_suspended")
 
 
@@ -257,7 +251,7 @@ async def test_a_fill_that_raced_a_revocation_does_not_bring_the_key_back(world:
     world.row["revoked_at"] = "2026-01-01T00:00:00+00:00"
     world.changes.publish("key", world.row["key_id"])
     world.keys.gate.set()
-    with pytest.raises(KeyRevokedError):
+    with pytest.raises(verified.KeyRevokedError):
         await racing
     assert (await world.refusal(world.key)).code == "key_revoked"
 
@@ -273,7 +267,7 @@ async def test_who_comes_after_a_revocation_does_not_join_an_older_look_up(world
     await world.keys.entered.wait()
     world.keys.gate.set()
     results = await asyncio.gather(before, after, return_exceptions=True)
-    assert all(isinstance(result, KeyRevokedError) for result in results)
+    assert all(isinstance(result, verified.KeyRevokedError) for result in results)
 
 
 async def test_endless_news_do_not_make_a_call_endless(world: World) -> None:

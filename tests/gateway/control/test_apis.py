@@ -174,8 +174,8 @@ class TestCreate:
     @pytest.mark.parametrize(
         ("error", "code"),
         [
-            (CapacityError("full"), "sandbox_capacity"),
-            (ManagerUnavailableError("gone"), "sandbox_unavailable"),
+            (CapacityError("full"), "no_capacity"),
+            (ManagerUnavailableError("gone"), "sandboxes_unavailable"),
         ],
     )
     async def test_503_no_sandbox_to_be_had(

@@ -81,7 +81,7 @@ async def test_422_lone_surrogate_in_text(world: World) -> None:
 async def test_413_announced_length_is_refused_unread(world: World) -> None:
     async with world.client(await world.person()) as client:
         answer = await client.post("/api/apis", content=b"x" * (CONTROL_BODY_BYTES + 1))
-    assert_problem(answer, 413, "payload_too_large")
+    assert_problem(answer, 413, "body_too_large")
     assert answer.headers["connection"] == "close"
 
 
@@ -96,7 +96,7 @@ async def test_413_length_that_was_not_announced(world: World) -> None:
 
     async with world.client(await world.person()) as client:
         answer = await client.post("/api/apis", content=endless())
-    assert_problem(answer, 413, "payload_too_large")
+    assert_problem(answer, 413, "body_too_large")
     assert sent <= CONTROL_BODY_BYTES // (1024 * 1024) + 2
 
 

@@ -107,4 +107,4 @@ async def test_200_stats_show_people_their_own_sandboxes(world: World) -> None:
 async def test_503_stats_without_manager(world: World) -> None:
     world.sandboxes.fails = ManagerUnavailableError("gone")
     async with world.client(await world.person()) as client:
-        assert_problem(await client.get("/api/stats"), 503, "sandbox_unavailable")
+        assert_problem(await client.get("/api/stats"), 503, "sandboxes_unavailable")

@@ -120,6 +120,6 @@ async def test_refusals(world: World) -> None:
     async with world.admin() as client:
         assert_problem(await client.post(f"/admin/reload/{uuid4()}"), 404, "api_not_found")
         world.sandboxes.fails = ManagerUnavailableError("gone")
-        assert_problem(await client.post("/admin/reload"), 503, "sandbox_unavailable")
+        assert_problem(await client.post("/admin/reload"), 503, "sandboxes_unavailable")
         answer = await client.post(f"/admin/reload/{api.id}")
-        assert_problem(answer, 503, "sandbox_unavailable")
+        assert_problem(answer, 503, "sandboxes_unavailable")

@@ -199,4 +199,4 @@ class TestLogs:
         world.sandboxes.fails = ManagerUnavailableError("gone")
         async with world.client(person) as client:
             answer = await client.get(f"/api/apis/{api.id}/logs")
-        assert_problem(answer, 503, "sandbox_unavailable")
+        assert_problem(answer, 503, "sandboxes_unavailable")
