@@ -1,13 +1,13 @@
 """Every route against nobody, a stranger and a wrong key."""
 
-from uuid import uuid4
-
 import pytest
 
 from tests.support.control import ADMIN_KEY, World
 from tests.support.factories import MadeApi, add_member, make_api, make_tenant
 from tests.support.problems import assert_problem
 from tests.support.sandboxes import GOOD
+
+NOBODYS = "5f0c1d52-8b0e-4c41-9d6c-0a0000000001"  # no row has this id
 
 API_ROUTES = [
     ("GET", "/api/apis/{id}", None),
@@ -27,7 +27,7 @@ API_ROUTES = [
 PERSON_ROUTES = [
     ("POST", "/api/apis", {"name": "x", "code": GOOD}),
     ("GET", "/api/apis", None),
-    ("DELETE", f"/api/keys/{uuid4()}", None),
+    ("DELETE", f"/api/keys/{NOBODYS}", None),
     ("GET", "/api/rate-limit/usage", None),
     ("GET", "/api/tenants", None),
     ("GET", "/api/me", None),
@@ -35,8 +35,8 @@ PERSON_ROUTES = [
 ]
 ADMIN_ROUTES: list[tuple[str, str, object]] = [
     ("GET", "/api/admin/tenants", None),
-    ("GET", f"/api/admin/tenants/{uuid4()}", None),
-    ("PATCH", f"/api/admin/tenants/{uuid4()}", {}),
+    ("GET", f"/api/admin/tenants/{NOBODYS}", None),
+    ("PATCH", f"/api/admin/tenants/{NOBODYS}", {}),
     ("POST", "/admin/reload", None),
     ("POST", "/admin/reload/{id}", None),
     ("GET", "/metrics", None),
