@@ -39,8 +39,8 @@ install_lock() {
                 exit 1
             }
         fi
-        .venv/bin/pip install -q --disable-pip-version-check --require-hashes -r "$lock"
-        .venv/bin/pip install -q --disable-pip-version-check --no-deps -e .
+        .venv/bin/pip install -qq --disable-pip-version-check --require-hashes -r "$lock"
+        .venv/bin/pip install -qq --disable-pip-version-check --no-deps -e .
     fi
 }
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from gateway.auth.subject import Admin, Anonymous, Subject, User
-from gateway.errors import ForbiddenError, NotFoundError, UnauthorizedError
+from gateway.errors import ForbiddenError, UnauthorizedError
 
 
 class Role(StrEnum):
@@ -57,21 +57,6 @@ ALLOWED: dict[Role, frozenset[Operation]] = {
 def permitted(role: Role | None, operation: Operation) -> bool:
     """Whether a role allows an operation; no role allows nothing."""
     return role is not None and operation in ALLOWED[role]
-
-
-def require(subject: Subject, role: Role | None, operation: Operation) -> None:
-    """Raise unless the subject, who has this role in the tenant concerned, may do it.
-
-    The installation's admins may do everything. Who is no member is told "not found", so
-    that nobody learns what others have.
-    """
-    if isinstance(subject, Anonymous):
-        raise UnauthorizedError
-    if is_admin(subject) or permitted(role, operation):
-        return
-    if role is None:
-        raise NotFoundError
-    raise ForbiddenError(f"The role {role} does not allow this")
 
 
 def require_admin(subject: Subject) -> None:

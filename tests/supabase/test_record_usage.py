@@ -10,9 +10,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from gateway.metering.record import CallRecord
 from gateway.store.database import SERVICE, Database, DatabaseError, Filter, Row
 from tests.support.factories import MadeApi, make_api, make_user, usage_call
+from tests.support.records import CallRecord
 
 NOW = time.time()
 

@@ -5,9 +5,9 @@ from uuid import uuid4
 
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.types import Limit, Window
-from gateway.metering.record import CallRecord
 from gateway.store.database import SERVICE
 from gateway.store.postgres import PostgresDatabase
+from tests.support.records import CallRecord
 
 LIMITS = [
     Limit(f"tenant:{uuid4()}", Window.HOUR, 10),

@@ -14,7 +14,6 @@ import pytest
 from gateway.metering import drain as drain_module
 from gateway.metering.drain import Drain
 from gateway.metering.journal import Journal
-from gateway.metering.record import CallRecord
 from gateway.metering.segments import segments
 from gateway.store.database import (
     SERVICE,
@@ -23,6 +22,7 @@ from gateway.store.database import (
     DatabaseUnavailableError,
     Identity,
 )
+from tests.support.records import CallRecord
 from tests.support.waiting import until
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from gateway.limits.types import Limit, Window
 from gateway.metering.journal import Journal
-from gateway.metering.record import CallRecord
 from gateway.metering.recorder import MAX_PATH, Grant, Recorder
 from gateway.metering.segments import parse
+from tests.support.records import CallRecord
 
 LIMITS = (Limit("tenant:t", Window.HOUR, 5), Limit("key:k", Window.MINUTE, 1))
 

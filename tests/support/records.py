@@ -1,4 +1,4 @@
-"""The record of one call: what the journal holds and `record_usage` stores."""
+"""The record of one call as a value, to compare with what the journal holds."""
 
 import json
 from dataclasses import dataclass
