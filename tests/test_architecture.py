@@ -19,7 +19,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.operations",),
     ("gateway.auth", "gateway.limits", "gateway.metering", "gateway.store"),
     ("gateway.problems", "gateway.metrics", "gateway.middleware", "gateway.secrets"),
-    ("gateway.errors", "gateway.settings", "gateway.reserved", "gateway.logs", "gateway.addresses"),
+    (
+        "gateway.errors",
+        "gateway.settings",
+        "gateway.reserved",
+        "gateway.logs",
+        "gateway.addresses",
+        "gateway.deadline",
+    ),
 )
 SANDBOX_FOR_GATEWAY = {"sandbox.types", "sandbox.client", "sandbox.paths"}
 ONLY_IN = {

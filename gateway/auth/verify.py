@@ -15,6 +15,7 @@ from gateway.auth.verified import (
     KeyUnknownError,
     VerifiedKey,
 )
+from gateway.deadline import within
 from gateway.errors import SandgateError, UnavailableError
 
 Load = Callable[[str], Awaitable[Mapping[str, Any] | None]]
@@ -122,8 +123,7 @@ class KeyVerifier:
 
     async def _fill(self, digest: Digest, key_hash: str) -> VerifiedKey | None:
         try:
-            async with asyncio.timeout(LOAD_SECONDS):
-                return await self._load_current(digest, key_hash)
+            return await within(LOAD_SECONDS, self._load_current(digest, key_hash))
         except (SandgateError, TimeoutError) as error:
             return self._fallback(digest, error)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from gateway.deadline import within
 from gateway.errors import SandgateError
 from gateway.operations import access
 from gateway.operations.access import Known
@@ -95,8 +96,7 @@ async def fleet(services: Services, subject: Known) -> Fleet:
 
 async def _asked(probe: Probe) -> Part:
     try:
-        async with asyncio.timeout(_SECONDS):
-            return await probe()
+        return await within(_SECONDS, probe())
     except TimeoutError:
         return Part(False, f"no answer within {_SECONDS:g} s")
     except SandboxError:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from gateway.deadline import within
 from gateway.errors import SandgateError, UnavailableError
 
 _log = logging.getLogger(__name__)
@@ -118,8 +119,7 @@ class LoadingCache(Generic[K, V]):
 
     async def _fill(self, key: K, loading: _Loading[K, V]) -> V | None:
         try:
-            async with asyncio.timeout(LOAD_SECONDS):
-                value = await self._load(key)
+            value = await within(LOAD_SECONDS, self._load(key))
         except (SandgateError, TimeoutError) as error:
             return self._fall_back(key, error)
         finally:
