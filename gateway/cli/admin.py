@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import gateway
 from gateway.auth.issuer.passwords import Passwords
 from gateway.cli.first_run import CreateAdmin
 from gateway.operations.people import create_admin
@@ -12,8 +11,6 @@ from gateway.store.auth_users import AuthUsers
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.migrate import migrate
 from gateway.store.postgres import PostgresDatabase
-
-MIGRATIONS = Path(gateway.__file__).parent.parent / "supabase" / "migrations"
 
 
 @asynccontextmanager
@@ -30,14 +27,14 @@ async def running_postgres(data_dir: Path) -> AsyncIterator[EmbeddedPostgres]:
 async def migrate_now(data_dir: Path) -> list[str]:
     """Apply what is missing; answers the names."""
     async with running_postgres(data_dir) as server:
-        return await migrate(server.socket_dir, MIGRATIONS)
+        return await migrate(server.socket_dir)
 
 
 @asynccontextmanager
 async def people(data_dir: Path) -> AsyncIterator[CreateAdmin]:
     """Yields the one thing that is done to people from outside: making an admin."""
     async with running_postgres(data_dir) as server:
-        await migrate(server.socket_dir, MIGRATIONS)
+        await migrate(server.socket_dir)
         users = await AuthUsers.connect(str(server.socket_dir), size=1)
         passwords = Passwords(workers=1)
         try:

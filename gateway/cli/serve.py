@@ -87,7 +87,7 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         supervisor = await stack.enter_async_context(Supervisor())
         postgres = EmbeddedPostgres(data_dir)
         await supervisor.keep(KeptPostgres(postgres))
-        await migrate(postgres.socket_dir, admin.MIGRATIONS)
+        await migrate(postgres.socket_dir)
         await supervisor.keep(*_programs(settings, listener))
         url = base_url(listener)
         client = await stack.enter_async_context(

@@ -78,16 +78,53 @@ def test_interrupt_stops_everything_and_data_survives(own: Installation) -> None
     assert {**own.first, "base_url": ""} == {**first, "base_url": ""}
 
 
-def serve(**environment: str) -> subprocess.CompletedProcess[str]:
-    """A `sandgate serve` that is expected to refuse."""
+def sandgate(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """One command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "gateway.cli.main", "serve"],
+        [sys.executable, "-m", "gateway.cli.main", *arguments],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
+
+
+def test_migrate_works_without_a_running_installation(tmp_path: Path) -> None:
+    """The second time there is nothing to do, and no server is left behind."""
+    data = {"SANDGATE_DATA_DIR": str(tmp_path / "data")}
+    first, second = sandgate("migrate", **data), sandgate("migrate", **data)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "applied 20261122000100" in first.stdout
+    assert second.stdout.strip() == "nothing to do"
+    assert processes(tmp_path) == []
+
+
+def test_create_admin_beside_a_running_installation(own: Installation) -> None:
+    data = {"SANDGATE_DATA_DIR": str(own.data_dir)}
+    made = sandgate("create-admin", "second@example.com", "--password", "long enough 2", **data)
+    assert made.returncode == 0, made.stderr
+    with own.client() as client:
+        answer = client.post(
+            "/auth/v1/token",
+            params={"grant_type": "password"},
+            json={"email": "second@example.com", "password": "long enough 2"},
+        )
+        token = answer.json()["access_token"]
+        tenants = client.get("/api/admin/tenants", headers={"Authorization": f"Bearer {token}"})
+    assert tenants.status_code == 200
+
+
+def test_create_admin_refuses_a_weak_password(own: Installation) -> None:
+    data = {"SANDGATE_DATA_DIR": str(own.data_dir)}
+    refused = sandgate("create-admin", "third@example.com", "--password", "short", **data)
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+
+
+def serve(**environment: str) -> subprocess.CompletedProcess[str]:
+    """A `sandgate serve` that is expected to refuse."""
+    return sandgate("serve", **environment)
 
 
 def test_taken_port_is_a_clear_error(tmp_path: Path) -> None:
@@ -124,25 +161,13 @@ def test_empty_admin_key_is_an_error_not_off(tmp_path: Path) -> None:
 
 
 def test_every_command_explains_itself() -> None:
-    listed = subprocess.run(
-        [sys.executable, "-m", "gateway.cli.main", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    ).stdout
+    listed = sandgate("--help").stdout
     for command in ("serve", "deploy", "login", "doctor", "migrate", "create-admin"):
         assert command in listed
 
 
 def test_doctor_says_ok_or_what_to_do() -> None:
-    answer = subprocess.run(
-        [sys.executable, "-m", "gateway.cli.main", "doctor", "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    answer = sandgate("doctor", "--json")
     checks = json.loads(answer.stdout)["checks"]
     names = {check["name"] for check in checks}
     assert {"python", "postgres", "docker", "bubblewrap", "kernel", "disk", "port"} <= names
