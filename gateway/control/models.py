@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     StrictBool,
     StrictInt,
+    field_validator,
     model_validator,
 )
 
@@ -189,11 +190,19 @@ class DeployBody(Body):
 
 
 class PatchTenantBody(Patch):
-    """What an administrator may change; `limits` replaces all overrides, null is unlimited."""
+    """What an administrator may change; `limits` replaces all overrides.
+
+    Null for a window is unlimited in that window, null for all of `limits` in every one.
+    """
 
     plan: str | None = None
     status: Literal["active", "suspended"] | None = None
     limits: LimitsBody | None = None
+
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _unlimited(cls, value: object) -> object:
+        return dict.fromkeys(LimitsBody.model_fields) if value is None else value
 
 
 def api_fields(api: Api, base_url: str) -> dict[str, object]:
