@@ -37,7 +37,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 async def database_name(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     """Name of a migrated database that only this test uses."""
     name = f"test_{uuid4().hex[:12]}"
-    await _administer(postgres, f"create database {name} template {TEMPLATE}")
+    await _administer(postgres, f"create database {name} template {TEMPLATE} strategy file_copy")
     yield name
     await _administer(postgres, f"drop database {name} with (force)")
 

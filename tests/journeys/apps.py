@@ -131,4 +131,7 @@ BROKEN = {
     "exited": "import os\nos._exit(7)\n",
 }
 
-MEMORY = "x = bytearray(200 * 1024 * 1024)\nimport mmap\ny = bytearray(400 * 1024 * 1024)\n"
+
+def hungry(megabytes: int) -> str:
+    """Code that fills so much memory while it is imported."""
+    return f"filled = b'x' * ({megabytes} * 1024 * 1024)\n{USER_APP}"

@@ -29,9 +29,17 @@ def test_traceback_shows_the_creators_frames_only(made: Installation) -> None:
     assert "runner" not in text
 
 
-def test_too_much_memory_at_import_is_said_to_be_memory(made: Installation) -> None:
+def test_200_megabytes_at_import_fit_into_256(made: Installation) -> None:
+    value = made.deploy("well fed", apps.hungry(200))
+    with made.client(Authorization=f"Bearer {value['api_key']}") as caller:
+        assert caller.get(f"/{value['id']}").status_code == 200
+    with made.admin() as owner:
+        owner.delete(f"/api/apis/{value['id']}")
+
+
+def test_more_memory_than_there_is_at_import_is_said_to_be_memory(made: Installation) -> None:
     with made.admin() as client:
-        answer = client.post("/api/apis", json={"name": "hungry", "code": apps.MEMORY})
+        answer = client.post("/api/apis", json={"name": "hungry", "code": apps.hungry(300)})
     assert answer.status_code == 422
     assert answer.json()["failure"]["kind"] == "memory", answer.text
 

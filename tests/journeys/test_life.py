@@ -16,6 +16,7 @@ import pytest
 from tests.support.engines import require
 from tests.support.installation import Installation, installation
 from tests.support.residue import processes
+from tests.support.waiting import until_blocking
 
 FIELDS = {
     "base_url",
@@ -70,12 +71,27 @@ def test_second_supervisor_on_the_same_data_is_refused(own: Installation) -> Non
 
 def test_interrupt_stops_everything_and_data_survives(own: Installation) -> None:
     first = own.first
+    before = remaining(own)
     assert own.stop(signal.SIGINT) == 0
     assert processes(own.data_dir) == []
     own.start()
-    with own.client(Authorization=f"Bearer {first['demo_api_key']}") as client:
-        assert client.get(f"/{first['demo_api_id']}").status_code == 200
+    assert remaining(own) == before - 1
     assert {**own.first, "base_url": ""} == {**first, "base_url": ""}
+
+
+def test_killed_gateway_forgets_no_counted_call(own: Installation) -> None:
+    before = remaining(own)
+    killed = own.kill("gateway")
+    until_blocking(lambda: own.processes().get("gateway", killed) != killed)
+    assert remaining(own) == before - 1
+
+
+def remaining(made: Installation) -> int:
+    """Calls that the demo's key has left, after one more."""
+    with made.client(Authorization=f"Bearer {made.first['demo_api_key']}") as client:
+        answer = client.get(f"/{made.first['demo_api_id']}")
+    assert answer.status_code == 200
+    return int(answer.headers["x-ratelimit-remaining"])
 
 
 def sandgate(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
