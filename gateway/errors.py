@@ -83,3 +83,15 @@ class UnavailableError(SandgateError):
     ) -> None:
         merged = {"Retry-After": str(retry_after), **(headers or {})}
         super().__init__(detail, headers=merged, extra=extra)
+
+
+class NoCapacityError(UnavailableError):
+    """Every sandbox this machine may run is in use."""
+
+    code, title = "no_capacity", "No sandbox is free"
+
+
+class SandboxesUnavailableError(UnavailableError):
+    """The manager, or the engine behind it, does not answer."""
+
+    code, title = "sandboxes_unavailable", "Sandboxes cannot be started at the moment"

@@ -2,7 +2,12 @@
 
 import structlog
 
-from gateway.errors import InvalidInputError, SandgateError, UnavailableError
+from gateway.errors import (
+    InvalidInputError,
+    NoCapacityError,
+    SandboxesUnavailableError,
+    SandgateError,
+)
 from gateway.operations.finish import finish
 from gateway.operations.ports import Sandboxes
 from sandbox.types import (
@@ -23,18 +28,6 @@ class ApiStartFailedError(InvalidInputError):
     code, title = "api_start_failed", "The code did not start"
 
 
-class SandboxCapacityError(UnavailableError):
-    """This machine runs as many sandboxes as it may."""
-
-    code, title = "no_capacity", "Every sandbox is in use"
-
-
-class SandboxUnavailableError(UnavailableError):
-    """The manager or the engine behind it does not answer."""
-
-    code, title = "sandboxes_unavailable", "Sandboxes cannot be started now"
-
-
 async def rehearse(sandboxes: Sandboxes, spec: SandboxSpec, code: str) -> Lease:
     """A sandbox of this code that answered its first request.
 
@@ -51,8 +44,8 @@ def public_error(error: SandboxError) -> SandgateError:
     if isinstance(error, StartFailedError):
         return ApiStartFailedError(_sentence(error), extra={"failure": _failure(error)})
     if isinstance(error, CapacityError):
-        return SandboxCapacityError(retry_after=5)
-    return SandboxUnavailableError(retry_after=2)
+        return NoCapacityError(retry_after=5)
+    return SandboxesUnavailableError(retry_after=2)
 
 
 async def withdraw(sandboxes: Sandboxes, spec: SandboxSpec) -> None:

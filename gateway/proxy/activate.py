@@ -6,13 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.errors import SandgateError
+from gateway.errors import NoCapacityError, SandboxesUnavailableError, SandgateError
 from gateway.proxy.errors import (
     ApiNotFoundError,
     ApiStartFailedError,
-    NoCapacityError,
     QueueFullError,
-    SandboxesUnavailableError,
 )
 from sandbox.types import (
     CapacityError,

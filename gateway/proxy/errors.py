@@ -146,18 +146,6 @@ class QueueFullError(UnavailableError):
     code, title = "queue_full", "Too many calls wait for this API"
 
 
-class NoCapacityError(UnavailableError):
-    """Every sandbox this machine may run is in use."""
-
-    code, title = "no_capacity", "No sandbox is free"
-
-
-class SandboxesUnavailableError(UnavailableError):
-    """The manager, or the engine behind it, does not answer."""
-
-    code, title = "sandboxes_unavailable", "Sandboxes cannot be started at the moment"
-
-
 class GatewayStoppedError(UnavailableError):
     """The gateway ended before the call did. Recorded, never sent."""
 
