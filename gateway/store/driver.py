@@ -19,8 +19,9 @@ def translated() -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         raise from_postgres(error) from error
-    except (TimeoutError, OSError, asyncpg.InterfaceError) as error:
-        # InterfaceError: the connection was closed under us, or the pool is closing
+    except (TimeoutError, OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        # InterfaceError: the connection was closed under us, or the pool is closing;
+        # InternalClientError: the server died so that the driver lost track of the connection
         raise DatabaseUnavailableError() from error
 
 
