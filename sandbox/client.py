@@ -10,6 +10,7 @@ from typing import Any
 from sandbox import wire
 from sandbox.runner.frames import HEADER, FrameError, body_length, decode_body, encode
 from sandbox.types import (
+    Bundle,
     Lease,
     LogLine,
     ManagerStatus,
@@ -94,10 +95,11 @@ class ManagerClient:
         self._closed = False
 
     async def acquire(
-        self, spec: SandboxSpec, code: str, *, seconds: float = _ACQUIRE_SECONDS
+        self, spec: SandboxSpec, bundle: Bundle, *, seconds: float = _ACQUIRE_SECONDS
     ) -> Lease:
         """A lease on the sandbox of this spec, started when there is none."""
-        answer = await self._call({"op": "acquire", "spec": spec.to_json(), "code": code}, seconds)
+        message = {"op": "acquire", "spec": spec.to_json(), "bundle": bundle.to_json()}
+        answer = await self._call(message, seconds)
         lease = wire.lease_from(answer)
         if lease is None:
             raise ManagerUnavailableError("the manager answered no lease")

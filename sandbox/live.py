@@ -14,7 +14,7 @@ from sandbox.readiness import NotReadyError, probe
 from sandbox.reconcile import State, forget, write_state
 from sandbox.runner.frames import Message
 from sandbox.runtimes.base import Found, Handle, Launch, Runtime, RuntimeUnavailableError
-from sandbox.types import Resources, SandboxSpec, StartFailedError, StartFailure
+from sandbox.types import Bundle, Resources, SandboxSpec, StartFailedError, StartFailure
 
 _SLACK_SECONDS = 1.0  # the runner knows best why time ran out; it is given the chance to say
 _ADOPT_SECONDS = 5.0
@@ -193,7 +193,7 @@ class Live:
         self.reserved = True
         self.spec = spec
 
-    async def specialise(self, spec: SandboxSpec, code: str, seconds: float) -> None:
+    async def specialise(self, spec: SandboxSpec, bundle: Bundle, seconds: float) -> None:
         """Hand in the code and return when it answered a request.
 
         Raises StartFailedError for the owner, BlankLostError when code never got there.
@@ -203,7 +203,7 @@ class Live:
         self.status = Status.STARTING
         try:
             async with asyncio.timeout(seconds + _SLACK_SECONDS):
-                await self._specialise(spec, code, seconds)
+                await self._specialise(spec, bundle, seconds)
         except TimeoutError:
             reason = f"it did not answer a first request within {seconds:g} seconds"
             raise self._with_log(StartFailedError(StartFailure.DEADLINE, reason)) from None
@@ -220,7 +220,7 @@ class Live:
             raise self._with_log(await self._blame(error)) from error
         self.status = Status.READY
 
-    async def _specialise(self, spec: SandboxSpec, code: str, seconds: float) -> None:
+    async def _specialise(self, spec: SandboxSpec, bundle: Bundle, seconds: float) -> None:
         self._must_live()
         if self._channel is None:
             raise EndedError("it never had a runner")
@@ -229,7 +229,7 @@ class Live:
             "api_id": spec.api_id,
             "version_id": spec.version_id,
             "filename": "app.py",
-            "code": code,
+            "code": bundle.code,
             "seconds": seconds,
         }
         listener = bind(self.socket_path)

@@ -17,6 +17,7 @@ from sandbox.pool import Crashes, Status
 from sandbox.runtimes.base import Runtime, RuntimeUnavailableError
 from sandbox.settings import ManagerSettings
 from sandbox.types import (
+    Bundle,
     Lease,
     LogLine,
     ManagerStatus,
@@ -71,12 +72,12 @@ class Manager:
 
     # --- what callers ask
 
-    async def acquire(self, spec: SandboxSpec, code: str) -> Lease:
+    async def acquire(self, spec: SandboxSpec, bundle: Bundle) -> Lease:
         """A lease on the sandbox of this spec; started when there is none, once for all callers."""
         await self._until_open()
         live = self._by_spec.get(spec)
         if live is None:
-            start = self._starts.get(spec) or self._begin_start(spec, code)
+            start = self._starts.get(spec) or self._begin_start(spec, bundle)
             live = await _result(start)
         return self._lease(live)
 
@@ -160,9 +161,9 @@ class Manager:
             raise ManagerUnavailableError(self._health.detail)
         return self._runtime
 
-    def _begin_start(self, spec: SandboxSpec, code: str) -> asyncio.Task[Live]:
+    def _begin_start(self, spec: SandboxSpec, bundle: Bundle) -> asyncio.Task[Live]:
         self._refuse_crash_loop(spec)
-        task = asyncio.create_task(self._start(spec, code))
+        task = asyncio.create_task(self._start(spec, bundle))
         self._starts[spec] = task
 
         def done(ended: asyncio.Task[Live]) -> None:
@@ -173,10 +174,10 @@ class Manager:
         task.add_done_callback(done)
         return task
 
-    async def _start(self, spec: SandboxSpec, code: str) -> Live:
+    async def _start(self, spec: SandboxSpec, bundle: Bundle) -> Live:
         begin = time.monotonic()
         try:
-            live = await self._specialised(spec, code)
+            live = await self._specialised(spec, bundle)
         except StartFailedError as error:
             self._count_crash(spec)
             self._last_failure[spec] = error
@@ -190,13 +191,13 @@ class Manager:
         _log.info("sandbox ready", seconds=round(time.monotonic() - begin, 4), **live.names())
         return live
 
-    async def _specialised(self, spec: SandboxSpec, code: str) -> Live:
+    async def _specialised(self, spec: SandboxSpec, bundle: Bundle) -> Live:
         for _ in range(_ATTEMPTS):
             live = self._fleet.take(spec)
             try:
                 await self._fleet.launched(live)
                 self._logbook.begin(spec.api_id, live.sandbox_id, live.log)
-                await live.specialise(spec, code, self._settings.start_seconds)
+                await live.specialise(spec, bundle, self._settings.start_seconds)
             except BlankLostError as error:
                 self._fleet.bury(live, str(error))
                 continue

@@ -89,8 +89,8 @@ class Connection:
 async def perform(manager: Manager, request: wire.Request) -> Any:
     """Do what is asked; the answer is plain JSON."""
     match request:
-        case wire.Acquire(spec, code):
-            return wire.lease_json(await manager.acquire(spec, code))
+        case wire.Acquire(spec, bundle):
+            return wire.lease_json(await manager.acquire(spec, bundle))
         case wire.Find(spec):
             return wire.lease_json(await manager.find(spec))
         case wire.Renew(sandbox_ids):

@@ -5,18 +5,23 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sandbox.types import (
+    Bundle,
     CapacityError,
+    EndReason,
     Lease,
     LogLine,
     ManagerStatus,
     ManagerUnavailableError,
+    PoolStatus,
     Resources,
     SandboxError,
     SandboxSpec,
     SandboxStatus,
     StartFailedError,
     StartFailure,
+    StartTimes,
     Tier,
+    TierStatus,
 )
 
 Json = dict[str, Any]
@@ -34,7 +39,7 @@ class Acquire:
     """Start or find."""
 
     spec: SandboxSpec
-    code: str
+    bundle: Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def parse_request(message: Json) -> Request:
         raise BadRequestError(f"{operation} takes exactly: {', '.join(fields) or 'nothing'}")
     try:
         return build(message)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadRequestError(f"{operation}: {error}") from error
 
 
@@ -123,7 +128,8 @@ def _exactly(value: Any, *fields: str) -> Json:
 
 def parse_spec(value: Any) -> SandboxSpec:
     """A spec with every value in its bounds."""
-    spec = _exactly(value, "api_id", "version_id", "generation", "resources")
+    names = ("api_id", "version_id", "generation", "resources", "instance", "tenant_id")
+    spec = _exactly(value, *names, "floor", "layer")
     resources = _exactly(spec["resources"], "memory_mb", "cpus", "pids", "tmp_mb")
     return SandboxSpec(
         api_id=_text(spec["api_id"]),
@@ -135,13 +141,11 @@ def parse_spec(value: Any) -> SandboxSpec:
             pids=_whole(resources["pids"], 4, 1_000_000),
             tmp_mb=_whole(resources["tmp_mb"], 1, 1024 * 1024),
         ),
+        instance=_whole(spec["instance"], 0, 1000),
+        tenant_id=str(spec["tenant_id"])[:200],
+        floor=None if spec["floor"] is None else Tier(spec["floor"]),
+        layer=str(spec["layer"])[:200],
     )
-
-
-def _code(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("code must be a text")  # noqa: TRY004 - one error for bad values
-    return value
 
 
 def _ids(value: Any) -> tuple[str, ...]:
@@ -151,7 +155,10 @@ def _ids(value: Any) -> tuple[str, ...]:
 
 
 _PARSERS: dict[str, tuple[tuple[str, ...], Callable[[Json], Request]]] = {
-    "acquire": (("spec", "code"), lambda m: Acquire(parse_spec(m["spec"]), _code(m["code"]))),
+    "acquire": (
+        ("spec", "bundle"),
+        lambda m: Acquire(parse_spec(m["spec"]), Bundle.from_json(m["bundle"])),
+    ),
     "find": (("spec",), lambda m: Find(parse_spec(m["spec"]))),
     "renew": (("sandbox_ids",), lambda m: Renew(_ids(m["sandbox_ids"]))),
     "retire": (("sandbox_id",), lambda m: Retire(_text(m["sandbox_id"]))),
@@ -174,7 +181,10 @@ def lease_json(lease: Lease | None) -> Json | None:
 
 def lease_from(value: Json | None) -> Lease | None:
     """Inverse of `lease_json`."""
-    return None if value is None else Lease(**{**value, "tier": Tier(value["tier"])})
+    if value is None:
+        return None
+    times = value["times"] and StartTimes(**value["times"])
+    return Lease(**{**value, "tier": Tier(value["tier"]), "times": times})
 
 
 def logs_json(lines: Sequence[LogLine]) -> list[Json]:
@@ -194,14 +204,32 @@ def status_json(status: ManagerStatus) -> Json:
 
 def status_from(value: Json) -> ManagerStatus:
     """Inverse of `status_json`."""
-    sandboxes = tuple(
-        SandboxStatus(**{**one, "spec": one["spec"] and SandboxSpec.from_json(one["spec"])})
-        for one in value["sandboxes"]
-    )
-    missing = tuple(value["missing"])
     return ManagerStatus(
-        **{**value, "tier": Tier(value["tier"]), "missing": missing, "sandboxes": sandboxes}
+        runtime=value["runtime"],
+        tier=Tier(value["tier"]),
+        engine_ok=value["engine_ok"],
+        detail=value["detail"],
+        missing=tuple(value["missing"]),
+        sandboxes=tuple(sandbox_from(one) for one in value["sandboxes"]),
+        tiers=tuple(_tier_from(one) for one in value["tiers"]),
+        pool=PoolStatus(**value["pool"]),
     )
+
+
+def sandbox_from(value: Json) -> SandboxStatus:
+    """One sandbox's status from its JSON form."""
+    return SandboxStatus(
+        **{
+            **value,
+            "spec": value["spec"] and SandboxSpec.from_json(value["spec"]),
+            "tier": Tier(value["tier"]),
+            "end": value["end"] and EndReason(value["end"]),
+        }
+    )
+
+
+def _tier_from(value: Json) -> TierStatus:
+    return TierStatus(**{**value, "tier": Tier(value["tier"]), "missing": tuple(value["missing"])})
 
 
 # --- errors

@@ -21,7 +21,7 @@ from gateway.operations.slugs import slug_of
 from gateway.operations.values import ActiveVersion, Api, CreatedApi, optional
 from gateway.store import apis
 from gateway.store.database import SERVICE, DatabaseError, Identity, Row
-from sandbox.types import SandboxSpec
+from sandbox.types import Bundle, SandboxSpec
 
 _log = structlog.get_logger(__name__)
 _SLUG_ATTEMPTS = 6
@@ -97,7 +97,7 @@ async def create_api(services: Services, subject: Known, new: NewApi) -> Created
         resources=resources,
     )
     try:
-        await rehearse(services.sandboxes, draft.spec, draft.code)
+        await rehearse(services.sandboxes, draft.spec, Bundle(draft.code))
         return await finish(_store(services, subject, draft))
     except BaseException:
         await finish(_forget(services, subject, draft.api_id))

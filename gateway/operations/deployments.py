@@ -9,6 +9,7 @@ from gateway.operations.rehearse import rehearse
 from gateway.operations.values import Deployment, deployment_of
 from gateway.operations.versions import VersionNotFoundError, spec_of
 from gateway.store import versions
+from sandbox.types import Bundle
 
 
 class InvalidWeightError(InvalidInputError):
@@ -28,7 +29,8 @@ async def deploy_version(
     version = await versions.find(services.database, allowed.identity, allowed.id, n)
     if version is None:
         raise VersionNotFoundError
-    await rehearse(services.sandboxes, spec_of(allowed, str(version["id"])), version["code"])
+    bundle = Bundle(version["code"])
+    await rehearse(services.sandboxes, spec_of(allowed, str(version["id"])), bundle)
     actor = access.actor_of(subject)
     row = await versions.deploy(services.database, allowed.id, n, weight, actor)
     services.changes.publish("api", str(allowed.id))

@@ -6,13 +6,13 @@ from typing import Protocol
 
 from gateway.limits.types import Limit, LimitState
 from gateway.store.database import Database
-from sandbox.types import Lease, LogLine, ManagerStatus, SandboxSpec
+from sandbox.types import Bundle, Lease, LogLine, ManagerStatus, SandboxSpec
 
 
 class Sandboxes(Protocol):
     """The manager; every method may raise `sandbox.types.SandboxError`."""
 
-    async def acquire(self, spec: SandboxSpec, code: str) -> Lease:
+    async def acquire(self, spec: SandboxSpec, bundle: Bundle) -> Lease:
         """A lease on a sandbox of this spec, started when none lives."""
         ...
 

@@ -11,6 +11,7 @@ from gateway.errors import (
 from gateway.operations.finish import finish
 from gateway.operations.ports import Sandboxes
 from sandbox.types import (
+    Bundle,
     CapacityError,
     Lease,
     SandboxError,
@@ -28,13 +29,13 @@ class ApiStartFailedError(InvalidInputError):
     code, title = "api_start_failed", "The code did not start"
 
 
-async def rehearse(sandboxes: Sandboxes, spec: SandboxSpec, code: str) -> Lease:
+async def rehearse(sandboxes: Sandboxes, spec: SandboxSpec, bundle: Bundle) -> Lease:
     """A sandbox of this code that answered its first request.
 
     When the caller is cancelled the start still ends first, so that it can be withdrawn.
     """
     try:
-        return await finish(sandboxes.acquire(spec, code))
+        return await finish(sandboxes.acquire(spec, bundle))
     except SandboxError as error:
         raise public_error(error) from error
 

@@ -17,7 +17,7 @@ from gateway.operations.ports import Services
 from gateway.operations.rehearse import public_error, rehearse, withdraw
 from gateway.store import apis, versions
 from gateway.store.database import SERVICE
-from sandbox.types import SandboxError, SandboxSpec
+from sandbox.types import Bundle, SandboxError, SandboxSpec
 
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 3
@@ -93,7 +93,7 @@ async def _reload(services: Services, subject: Known, allowed: AllowedApi) -> Re
     try:
         for spec in specs:
             code = await _code(services, spec)
-            await rehearse(services.sandboxes, spec, code)
+            await rehearse(services.sandboxes, spec, Bundle(code))
         return await finish(_switch(services, subject, allowed.id, generation))
     except BaseException:
         await finish(_withdraw_unused(services, allowed, specs))

@@ -21,7 +21,7 @@ from gateway.operations.values import (
     version_of,
 )
 from gateway.store import versions
-from sandbox.types import SandboxSpec
+from sandbox.types import Bundle, SandboxSpec
 
 
 class VersionNotFoundError(NotFoundError):
@@ -56,7 +56,7 @@ async def add_version(
         "deploy": new.deploy,
     }
     try:
-        await rehearse(services.sandboxes, spec, new.code)
+        await rehearse(services.sandboxes, spec, Bundle(new.code))
         added = await finish(_store(services, allowed.id, values))
     except BaseException:
         await finish(withdraw(services.sandboxes, spec))

@@ -13,6 +13,7 @@ from gateway.proxy.errors import (
     QueueFullError,
 )
 from sandbox.types import (
+    Bundle,
     CapacityError,
     Lease,
     ManagerUnavailableError,
@@ -34,16 +35,16 @@ class Starter(Protocol):
         """The sandbox when it lives."""
         ...
 
-    async def acquire(self, spec: SandboxSpec, code: str) -> Lease:
+    async def acquire(self, spec: SandboxSpec, bundle: Bundle) -> Lease:
         """Start or find it."""
         ...
 
 
-class CodeStore(Protocol):
-    """Where the code of versions is kept."""
+class BundleStore(Protocol):
+    """Where the bundles of versions come from."""
 
-    async def code(self, version_id: str) -> str | None:
-        """The file; None when the version is gone."""
+    async def bundle(self, version_id: str) -> Bundle | None:
+        """Code, environment and egress; None when the version is gone."""
         ...
 
 
@@ -51,10 +52,10 @@ class Activation:
     """One start per spec at a time; calls wait for it, boundedly many."""
 
     def __init__(
-        self, manager: Starter, codes: CodeStore, *, clock: Callable[[], float] = time.monotonic
+        self, manager: Starter, bundles: BundleStore, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._manager = manager
-        self._codes = codes
+        self._bundles = bundles
         self._clock = clock
         self._starting: dict[SandboxSpec, asyncio.Task[Lease]] = {}
         self._failed: dict[SandboxSpec, tuple[float, SandgateError]] = {}
@@ -100,10 +101,10 @@ class Activation:
         lease = await self._manager.find(spec)
         if lease is not None:
             return lease
-        code = await self._codes.code(spec.version_id)
-        if code is None:
+        bundle = await self._bundles.bundle(spec.version_id)
+        if bundle is None:
             raise ApiNotFoundError("This version was deleted.")
-        return await self._manager.acquire(spec, code)
+        return await self._manager.acquire(spec, bundle)
 
     def _finished(self, spec: SandboxSpec, task: "asyncio.Task[Lease]") -> None:
         del self._starting[spec]

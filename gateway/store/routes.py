@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.store.database import SERVICE, Database
-from sandbox.types import Resources
+from sandbox.types import Bundle, Resources
 
 _RESOURCE_NAMES = frozenset(field.name for field in fields(Resources))
 
@@ -73,10 +73,10 @@ class RouteStore:
         row = await self._rpc("gateway_version", p_api_id=api_id, p_n=n)
         return None if row is None else str(row["version_id"])
 
-    async def code(self, version_id: str) -> str | None:
-        """The file of a version; None when it was deleted in the meantime."""
+    async def bundle(self, version_id: str) -> Bundle | None:
+        """What a version's sandbox is given; None when it was deleted in the meantime."""
         row = await self._rpc("gateway_code", p_version_id=version_id)
-        return None if row is None else str(row["code"])
+        return None if row is None else Bundle(str(row["code"]))
 
     async def _rpc(self, function: str, **arguments: object) -> Any:
         return await self._database.rpc(function, arguments, identity=SERVICE)

@@ -30,7 +30,7 @@ from gateway.proxy.activate import Activation
 from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import Resolver
-from sandbox.types import Lease, SandboxSpec, Tier
+from sandbox.types import Bundle, Lease, SandboxSpec, Tier
 from tests.support.datapath import SECRET, MemoryStore, NewsDesk
 
 BODY = b'{"fact": "Cats sleep for most of their lives.", "length": 38}'
@@ -71,7 +71,7 @@ class Manager:
         """It."""
         return self._lease
 
-    async def acquire(self, _spec: SandboxSpec, _code: str) -> Lease:
+    async def acquire(self, _spec: SandboxSpec, _bundle: Bundle) -> Lease:
         """It."""
         return self._lease
 

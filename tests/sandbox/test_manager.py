@@ -8,6 +8,7 @@ import pytest
 
 from sandbox.pool import Policy
 from sandbox.types import (
+    Bundle,
     CapacityError,
     ManagerUnavailableError,
     Resources,
@@ -21,29 +22,31 @@ from tests.support.waiting import until
 
 async def test_acquire_starts_a_sandbox_that_answers_at_its_socket() -> None:
     async with managed() as it:
-        lease = await it.manager.acquire(spec(), "")
+        lease = await it.manager.acquire(spec(), Bundle(""))
         assert b"200 OK" in await call(lease.socket_path)
         assert (lease.runtime, lease.tier, lease.seconds) == ("fake", Tier.NONE, 600)
 
 
 async def test_second_acquire_finds_the_same_sandbox() -> None:
     async with managed() as it:
-        first = await it.manager.acquire(spec(), "")
-        assert await it.manager.acquire(spec(), "") == first
+        first = await it.manager.acquire(spec(), Bundle(""))
+        assert await it.manager.acquire(spec(), Bundle("")) == first
         assert it.runtime.launches == 1
 
 
 async def test_a_thousand_callers_of_one_spec_share_one_start() -> None:
     async with managed() as it:
-        leases = await asyncio.gather(*(it.manager.acquire(spec(), "") for _ in range(1000)))
+        leases = await asyncio.gather(
+            *(it.manager.acquire(spec(), Bundle("")) for _ in range(1000))
+        )
         assert len(set(leases)) == 1
         assert it.runtime.launches == 1
 
 
 async def test_a_caller_who_leaves_does_not_end_the_start_for_the_others() -> None:
     async with managed() as it:
-        leaver = asyncio.create_task(it.manager.acquire(spec(), "# fake: slow 0.05"))
-        stayer = asyncio.create_task(it.manager.acquire(spec(), "# fake: slow 0.05"))
+        leaver = asyncio.create_task(it.manager.acquire(spec(), Bundle("# fake: slow 0.05")))
+        stayer = asyncio.create_task(it.manager.acquire(spec(), Bundle("# fake: slow 0.05")))
         await until(lambda: it.statuses == ["starting"])
         leaver.cancel()
         assert (await stayer).sandbox_id
@@ -52,8 +55,8 @@ async def test_a_caller_who_leaves_does_not_end_the_start_for_the_others() -> No
 
 async def test_another_generation_gets_a_sandbox_of_its_own() -> None:
     async with managed() as it:
-        old = await it.manager.acquire(spec(generation=1), "")
-        new = await it.manager.acquire(spec(generation=2), "")
+        old = await it.manager.acquire(spec(generation=1), Bundle(""))
+        new = await it.manager.acquire(spec(generation=2), Bundle(""))
         assert old.sandbox_id != new.sandbox_id
 
 
@@ -61,7 +64,7 @@ async def test_a_warm_blank_is_used_and_replaced() -> None:
     async with managed(Policy(blanks=1)) as it:
         await it.warm(1)
         blank = it.manager.status().sandboxes[0].sandbox_id
-        assert (await it.manager.acquire(spec(), "")).sandbox_id == blank
+        assert (await it.manager.acquire(spec(), Bundle(""))).sandbox_id == blank
         await it.warm(1)
         assert it.runtime.launches == 2
 
@@ -71,7 +74,7 @@ async def test_other_resources_get_a_launch_of_their_own() -> None:
         await it.warm(1)
         blank = it.manager.status().sandboxes[0].sandbox_id
         big = replace(spec(), resources=Resources(memory_mb=512))
-        assert (await it.manager.acquire(big, "")).sandbox_id != blank
+        assert (await it.manager.acquire(big, Bundle(""))).sandbox_id != blank
 
 
 async def test_a_blank_that_ends_in_the_pool_is_replaced() -> None:
@@ -87,7 +90,7 @@ async def test_a_blank_that_ended_unnoticed_costs_the_caller_nothing() -> None:
         await it.warm(1)
         blank = it.manager.status().sandboxes[0].sandbox_id
         dying = asyncio.create_task(it.runtime.die(blank))
-        lease = await it.manager.acquire(spec(), "")
+        lease = await it.manager.acquire(spec(), Bundle(""))
         await dying
         assert b"200 OK" in await call(lease.socket_path)
 
@@ -95,13 +98,13 @@ async def test_a_blank_that_ended_unnoticed_costs_the_caller_nothing() -> None:
 async def test_find_answers_only_what_is_ready() -> None:
     async with managed() as it:
         assert await it.manager.find(spec()) is None
-        lease = await it.manager.acquire(spec(), "")
+        lease = await it.manager.acquire(spec(), Bundle(""))
         assert await it.manager.find(spec()) == lease
 
 
 async def test_retired_sandbox_is_gone_and_refuses_connections() -> None:
     async with managed() as it:
-        lease = await it.manager.acquire(spec(), "")
+        lease = await it.manager.acquire(spec(), Bundle(""))
         await it.manager.retire(lease.sandbox_id)
         assert await it.manager.find(spec()) is None
         assert it.runtime.sandbox_ids == []
@@ -116,9 +119,9 @@ async def test_retiring_an_unknown_sandbox_is_fine() -> None:
 
 async def test_stop_api_ends_ready_and_starting_sandboxes_of_that_api_only() -> None:
     async with managed() as it:
-        other = await it.manager.acquire(spec(api="other"), "")
-        await it.manager.acquire(spec("v1"), "")
-        starting = asyncio.create_task(it.manager.acquire(spec("v2"), "# fake: hang"))
+        other = await it.manager.acquire(spec(api="other"), Bundle(""))
+        await it.manager.acquire(spec("v1"), Bundle(""))
+        starting = asyncio.create_task(it.manager.acquire(spec("v2"), Bundle("# fake: hang")))
         await until(lambda: it.statuses == ["ready", "ready", "starting"])
         assert await it.manager.stop_api("api") == 2
         with pytest.raises(ManagerUnavailableError, match="stopped while it started"):
@@ -128,7 +131,7 @@ async def test_stop_api_ends_ready_and_starting_sandboxes_of_that_api_only() -> 
 
 async def test_idle_sandbox_ends_after_idle_and_grace() -> None:
     async with managed(Policy(blanks=0, idle_seconds=60, grace_seconds=5)) as it:
-        await it.manager.acquire(spec(), "")
+        await it.manager.acquire(spec(), Bundle(""))
         it.clock.now += 64
         it.manager.tick()
         assert it.statuses == ["ready"]
@@ -139,7 +142,7 @@ async def test_idle_sandbox_ends_after_idle_and_grace() -> None:
 
 async def test_renewed_sandbox_stays() -> None:
     async with managed(Policy(blanks=0, idle_seconds=60, grace_seconds=5)) as it:
-        lease = await it.manager.acquire(spec(), "")
+        lease = await it.manager.acquire(spec(), Bundle(""))
         it.clock.now += 59
         assert await it.manager.renew([lease.sandbox_id, "gone"]) == {lease.sandbox_id: 60}
         it.clock.now += 59
@@ -149,19 +152,19 @@ async def test_renewed_sandbox_stays() -> None:
 
 async def test_full_house_is_a_capacity_error() -> None:
     async with managed(Policy(blanks=0, maximum=1)) as it:
-        await it.manager.acquire(spec(api="one"), "")
+        await it.manager.acquire(spec(api="one"), Bundle(""))
         with pytest.raises(CapacityError):
-            await it.manager.acquire(spec(api="two"), "")
+            await it.manager.acquire(spec(api="two"), Bundle(""))
 
 
 async def test_the_longest_expired_lease_makes_room() -> None:
     policy = Policy(blanks=0, maximum=2, idle_seconds=60, grace_seconds=1000)
     async with managed(policy) as it:
-        oldest = await it.manager.acquire(spec(api="one"), "")
+        oldest = await it.manager.acquire(spec(api="one"), Bundle(""))
         it.clock.now += 1
-        kept = await it.manager.acquire(spec(api="two"), "")
+        kept = await it.manager.acquire(spec(api="two"), Bundle(""))
         it.clock.now += 61
-        await it.manager.acquire(spec(api="three"), "")
+        await it.manager.acquire(spec(api="three"), Bundle(""))
         assert await it.manager.renew([oldest.sandbox_id, kept.sandbox_id]) == {kept.sandbox_id: 60}
 
 
@@ -171,7 +174,9 @@ async def test_every_start_failure_reaches_the_caller_and_leaves_nothing(
 ) -> None:
     async with managed() as it:
         with pytest.raises(StartFailedError) as failed:
-            await it.manager.acquire(spec(), f"# fake: print hello\n# fake: fail {kind} because")
+            await it.manager.acquire(
+                spec(), Bundle(f"# fake: print hello\n# fake: fail {kind} because")
+            )
         assert (failed.value.kind, failed.value.reason) == (kind, "because")
         assert failed.value.log == "hello"
         await until(lambda: it.runtime.sandbox_ids == [])
@@ -181,29 +186,29 @@ async def test_every_start_failure_reaches_the_caller_and_leaves_nothing(
 async def test_a_start_that_hangs_ends_at_the_deadline() -> None:
     async with managed(start_seconds=0.05) as it:
         with pytest.raises(StartFailedError) as failed:
-            await it.manager.acquire(spec(), "# fake: hang")
+            await it.manager.acquire(spec(), Bundle("# fake: hang"))
         assert failed.value.kind is StartFailure.DEADLINE
 
 
 async def test_an_app_that_does_not_answer_the_probe_is_not_ready() -> None:
     async with managed(start_seconds=0.05) as it:
         with pytest.raises(StartFailedError):
-            await it.manager.acquire(spec(), "# fake: deaf")
+            await it.manager.acquire(spec(), Bundle("# fake: deaf"))
 
 
 async def test_an_end_while_starting_is_blamed_on_memory_when_the_kernel_did_it() -> None:
     async with managed() as it:
         it.runtime.faults.out_of_memory = True
         with pytest.raises(StartFailedError) as failed:
-            await it.manager.acquire(spec(), "# fake: exit")
+            await it.manager.acquire(spec(), Bundle("# fake: exit"))
         assert failed.value.kind is StartFailure.MEMORY
 
 
 async def test_logs_keep_living_sandboxes_and_the_last_that_ended() -> None:
     async with managed() as it:
-        first = await it.manager.acquire(spec("v1"), "# fake: print one")
+        first = await it.manager.acquire(spec("v1"), Bundle("# fake: print one"))
         await it.manager.retire(first.sandbox_id)
-        await it.manager.acquire(spec("v2"), "# fake: print two")
+        await it.manager.acquire(spec("v2"), Bundle("# fake: print two"))
         assert {line.text for line in it.manager.logs("api", 10)} == {"one", "two"}
         assert len(it.manager.logs("api", 1)) == 1
         assert it.manager.logs("other", 10) == []
@@ -212,7 +217,7 @@ async def test_logs_keep_living_sandboxes_and_the_last_that_ended() -> None:
 async def test_status_names_every_sandbox_and_what_is_missing() -> None:
     async with managed(Policy(blanks=1)) as it:
         await it.warm(1)
-        await it.manager.acquire(spec(), "")
+        await it.manager.acquire(spec(), Bundle(""))
         status = it.manager.status()
         assert (status.runtime, status.engine_ok) == ("fake", True)
         assert spec() in [one.spec for one in status.sandboxes]
@@ -221,5 +226,5 @@ async def test_status_names_every_sandbox_and_what_is_missing() -> None:
 async def test_control_socket_is_gone_once_the_runner_has_dialled() -> None:
     """User code must not be able to dial the manager."""
     async with managed() as it:
-        lease = await it.manager.acquire(spec(), "")
+        lease = await it.manager.acquire(spec(), Bundle(""))
         assert not Path(it.paths.control_socket(lease.sandbox_id)).exists()

@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 from sandbox.pool import Policy
+from sandbox.types import Bundle
 from tests.support.managing import Managed, ManualClock, call, managed, spec
 from tests.support.waiting import until
 
@@ -14,7 +15,7 @@ def successor(old: Managed) -> Managed:
 
 async def test_a_sandbox_in_service_is_adopted() -> None:
     async with managed() as old:
-        lease = await old.manager.acquire(spec(), "")
+        lease = await old.manager.acquire(spec(), Bundle(""))
         await old.kill()
         new = successor(old)
         new.start()
@@ -39,7 +40,7 @@ async def test_blanks_and_half_started_ones_are_removed() -> None:
 
 async def test_a_sandbox_that_died_meanwhile_is_removed() -> None:
     async with managed() as old:
-        lease = await old.manager.acquire(spec(), "")
+        lease = await old.manager.acquire(spec(), Bundle(""))
         await old.kill()
         await old.runtime.die(lease.sandbox_id)
         new = successor(old)
@@ -68,8 +69,8 @@ async def test_stale_files_are_swept() -> None:
 
 async def test_an_adopted_sandbox_crashes_and_retires_like_any_other() -> None:
     async with managed() as old:
-        first = await old.manager.acquire(spec("v1"), "")
-        second = await old.manager.acquire(spec("v2"), "")
+        first = await old.manager.acquire(spec("v1"), Bundle(""))
+        second = await old.manager.acquire(spec("v2"), Bundle(""))
         await old.kill()
         new = successor(old)
         new.start()

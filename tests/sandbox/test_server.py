@@ -16,6 +16,7 @@ from sandbox.pool import Policy
 from sandbox.runner.frames import MAX_FRAME, encode
 from sandbox.server import listening
 from sandbox.types import (
+    Bundle,
     CapacityError,
     ManagerUnavailableError,
     StartFailedError,
@@ -37,7 +38,7 @@ async def served(policy: Policy | None = None) -> AsyncIterator[tuple[Managed, M
 
 async def test_client_acquires_renews_finds_and_retires() -> None:
     async with served() as (_, client):
-        lease = await client.acquire(spec(), "# fake: print hi")
+        lease = await client.acquire(spec(), Bundle("# fake: print hi"))
         assert b"200 OK" in await call(lease.socket_path)
         assert await client.renew([lease.sandbox_id, "x"]) == {lease.sandbox_id: 600}
         assert await client.find(spec()) == lease
@@ -45,30 +46,30 @@ async def test_client_acquires_renews_finds_and_retires() -> None:
         assert (await client.status()).sandboxes[0].spec == spec()
         await client.retire(lease.sandbox_id)
         assert await client.find(spec()) is None
-        await client.acquire(spec(), "")
+        await client.acquire(spec(), Bundle(""))
         assert await client.stop_api("api") == 1
 
 
 async def test_client_raises_what_the_manager_says() -> None:
     async with served(Policy(blanks=0, maximum=1)) as (_, client):
         with pytest.raises(StartFailedError) as failed:
-            await client.acquire(spec(), "# fake: fail no_app nothing there")
+            await client.acquire(spec(), Bundle("# fake: fail no_app nothing there"))
         assert failed.value.kind is StartFailure.NO_APP
-        await client.acquire(spec("v2"), "")
+        await client.acquire(spec("v2"), Bundle(""))
         with pytest.raises(CapacityError):
-            await client.acquire(spec("v3"), "")
+            await client.acquire(spec("v3"), Bundle(""))
 
 
 async def test_a_thousand_acquires_over_one_connection_are_one_start() -> None:
     async with served() as (it, client):
-        leases = await asyncio.gather(*(client.acquire(spec(), "") for _ in range(1000)))
+        leases = await asyncio.gather(*(client.acquire(spec(), Bundle("")) for _ in range(1000)))
         assert len(set(leases)) == 1
         assert it.runtime.launches == 1
 
 
 async def test_a_slow_start_does_not_hold_up_other_requests() -> None:
     async with served() as (_, client):
-        slow = asyncio.create_task(client.acquire(spec(), "# fake: hang"))
+        slow = asyncio.create_task(client.acquire(spec(), Bundle("# fake: hang")))
         assert await client.renew([]) == {}
         assert not slow.done()
         slow.cancel()
@@ -84,7 +85,7 @@ async def test_client_survives_a_restart_of_the_server() -> None:
     async with managed() as it:
         client = ManagerClient(it.paths.manager_socket)
         async with listening(it.manager, it.paths.manager_socket):
-            lease = await client.acquire(spec(), "")
+            lease = await client.acquire(spec(), Bundle(""))
         waiting = asyncio.create_task(client.find(spec()))
         await asyncio.sleep(0)
         async with listening(it.manager, it.paths.manager_socket):
@@ -96,7 +97,7 @@ async def test_a_request_in_flight_is_asked_again_after_a_restart() -> None:
     async with managed() as it:
         client = ManagerClient(it.paths.manager_socket)
         async with listening(it.manager, it.paths.manager_socket):
-            start = asyncio.create_task(client.acquire(spec(), "# fake: slow 0.2"))
+            start = asyncio.create_task(client.acquire(spec(), Bundle("# fake: slow 0.2")))
             await until(lambda: it.statuses == ["starting"])
         async with listening(it.manager, it.paths.manager_socket):
             assert b"200 OK" in await call((await start).socket_path)
@@ -121,7 +122,7 @@ async def test_a_closed_client_refuses() -> None:
 async def test_code_that_fits_no_frame_is_the_authors_mistake() -> None:
     async with served() as (_, client):
         with pytest.raises(StartFailedError, match="too large"):
-            await client.acquire(spec(), "x" * MAX_FRAME)
+            await client.acquire(spec(), Bundle("x" * MAX_FRAME))
 
 
 GARBAGE = {

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.client import ManagerClient
 from sandbox.paths import RunPaths
+from sandbox.types import Bundle
 from tests.support.managing import short_directory, spec
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ async def place() -> AsyncIterator[tuple[Path, ManagerClient]]:
 async def test_sigterm_leaves_nothing(place: tuple[Path, ManagerClient]) -> None:
     directory, client = place
     async with server(directory) as process:
-        await client.acquire(spec(), "")
+        await client.acquire(spec(), Bundle(""))
         assert leftovers(directory)
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 20) == 0
@@ -64,21 +65,21 @@ async def test_after_kill_9_the_next_one_removes_what_was_left(
 ) -> None:
     directory, client = place
     async with server(directory) as process:
-        dead = await client.acquire(spec(), "")
+        dead = await client.acquire(spec(), Bundle(""))
         process.kill()
         await process.wait()
     assert Path(dead.socket_path).exists()
     async with server(directory):
         assert await client.renew([dead.sandbox_id]) == {}
         assert not Path(dead.socket_path).exists()
-        fresh = await client.acquire(spec(), "")
+        fresh = await client.acquire(spec(), Bundle(""))
         assert fresh.sandbox_id != dead.sandbox_id
 
 
 async def test_a_second_manager_waits_for_the_first(place: tuple[Path, ManagerClient]) -> None:
     directory, client = place
     async with server(directory) as first:
-        lease = await client.acquire(spec(), "")
+        lease = await client.acquire(spec(), Bundle(""))
         async with server(directory) as second:
             assert await client.find(spec()) == lease
             assert second.returncode is None

@@ -6,6 +6,7 @@ import pytest
 
 from sandbox import wire
 from sandbox.types import (
+    Bundle,
     CapacityError,
     Lease,
     LogLine,
@@ -19,6 +20,7 @@ from sandbox.types import (
 from tests.support.managing import spec
 
 SPEC = spec().to_json()
+BUNDLE = Bundle("x").to_json()
 
 
 def with_resource(name: str, value: Any) -> dict[str, Any]:
@@ -32,15 +34,15 @@ def with_resource(name: str, value: Any) -> dict[str, Any]:
         {"op": ["acquire"]},
         {},
         {"op": "acquire", "spec": SPEC},
-        {"op": "acquire", "spec": SPEC, "code": "", "mounts": ["/"]},
-        {"op": "acquire", "spec": SPEC, "code": 5},
-        {"op": "acquire", "spec": {**SPEC, "privileged": True}, "code": ""},
-        {"op": "acquire", "spec": {**SPEC, "api_id": ""}, "code": ""},
-        {"op": "acquire", "spec": {**SPEC, "generation": True}, "code": ""},
-        {"op": "acquire", "spec": with_resource("memory_mb", 10**9), "code": ""},
-        {"op": "acquire", "spec": with_resource("cpus", float("nan")), "code": ""},
-        {"op": "acquire", "spec": with_resource("pids", "128"), "code": ""},
-        {"op": "acquire", "spec": None, "code": ""},
+        {"op": "acquire", "spec": SPEC, "bundle": BUNDLE, "mounts": ["/"]},
+        {"op": "acquire", "spec": SPEC, "bundle": 5},
+        {"op": "acquire", "spec": {**SPEC, "privileged": True}, "bundle": BUNDLE},
+        {"op": "acquire", "spec": {**SPEC, "api_id": ""}, "bundle": BUNDLE},
+        {"op": "acquire", "spec": {**SPEC, "generation": True}, "bundle": BUNDLE},
+        {"op": "acquire", "spec": with_resource("memory_mb", 10**9), "bundle": BUNDLE},
+        {"op": "acquire", "spec": with_resource("cpus", float("nan")), "bundle": BUNDLE},
+        {"op": "acquire", "spec": with_resource("pids", "128"), "bundle": BUNDLE},
+        {"op": "acquire", "spec": None, "bundle": BUNDLE},
         {"op": "renew", "sandbox_ids": "abc"},
         {"op": "renew", "sandbox_ids": [1]},
         {"op": "logs", "api_id": "a", "tail": -1},
@@ -53,8 +55,8 @@ def test_what_is_not_a_typed_request_is_refused(message: dict[str, Any]) -> None
 
 
 def test_acquire_is_parsed() -> None:
-    request = wire.parse_request({"id": 1, "op": "acquire", "spec": SPEC, "code": "x"})
-    assert request == wire.Acquire(spec(), "x")
+    request = wire.parse_request({"id": 1, "op": "acquire", "spec": SPEC, "bundle": BUNDLE})
+    assert request == wire.Acquire(spec(), Bundle("x"))
 
 
 def test_answers_survive_the_way() -> None:

@@ -26,7 +26,7 @@ from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import Resolver
 from gateway.proxy.retire import Retirement
 from gateway.store.routes import ActiveVersion, Route
-from sandbox.types import Lease, Resources, SandboxError, SandboxSpec, Tier
+from sandbox.types import Bundle, Lease, Resources, SandboxError, SandboxSpec, Tier
 from tests.support.rawhttp import Answer, Handler, read_answer
 
 SECRET = b"s" * 32
@@ -71,10 +71,10 @@ class MemoryStore:
         await self._read("version", (api_id, n))
         return self.pins.get((api_id, n))
 
-    async def code(self, version_id: str) -> str | None:
-        """A version's file: its own id, so that a test can tell them apart."""
-        await self._read("code", version_id)
-        return version_id
+    async def bundle(self, version_id: str) -> Bundle | None:
+        """A version's code is its own id, so that a test can tell them apart."""
+        await self._read("bundle", version_id)
+        return Bundle(version_id)
 
     async def key(self, key_hash: str) -> dict[str, Any] | None:
         """What `gateway_key` answers."""
@@ -154,8 +154,8 @@ class Sandboxes:
         self._refuse()
         return self._adopted.get(spec.version_id) or self.living.get(spec)
 
-    async def acquire(self, spec: SandboxSpec, code: str) -> Lease:
-        """Start it; `code` is the version's id."""
+    async def acquire(self, spec: SandboxSpec, bundle: Bundle) -> Lease:
+        """Start it; the code is the version's id."""
         self.started.append(spec)
         await self.gate.wait()
         self._refuse()
@@ -163,7 +163,7 @@ class Sandboxes:
         name = f"box-{self._number}"
         path = str(self.folder / f"{name}.sock")
         self._writers[name] = []
-        handler = self.handlers[code]
+        handler = self.handlers[bundle.code]
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._writers[name].append(writer)

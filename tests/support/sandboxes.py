@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from sandbox.types import (
+    Bundle,
     Lease,
     LogLine,
     ManagerStatus,
@@ -38,13 +39,13 @@ class MemorySandboxes:
         """What lives of one API."""
         return [spec for spec in self.running if spec.api_id == api_id]
 
-    async def acquire(self, spec: SandboxSpec, code: str) -> Lease:
+    async def acquire(self, spec: SandboxSpec, bundle: Bundle) -> Lease:
         """Start or find."""
         self.acquired.append(spec)
         self.starting.set()
         await asyncio.wait_for(self.gate.wait(), 10)
         self._refuse()
-        if "broken" in code:
+        if "broken" in bundle.code:
             raise StartFailedError(
                 StartFailure.SYNTAX,
                 "invalid syntax",

@@ -45,7 +45,7 @@ async def test_a_thousand_first_calls_start_one_sandbox(path: DataPath) -> None:
     answers = await asyncio.gather(*calls)
     assert [answer.status for answer in answers] == [200] * 1000
     assert len(path.sandboxes.started) == 1
-    assert [what for what, _ in path.store.reads].count("code") == 1
+    assert [what for what, _ in path.store.reads].count("bundle") == 1
     assert len(path.records()) == 1000
 
 
