@@ -14,7 +14,7 @@ from sandbox.readiness import NotReadyError, probe
 from sandbox.reconcile import State, forget, write_state
 from sandbox.runner.frames import Message
 from sandbox.runtimes.base import Found, Handle, Launch, Runtime, RuntimeUnavailableError
-from sandbox.types import Bundle, Resources, SandboxSpec, StartFailedError, StartFailure
+from sandbox.types import Bundle, EndReason, Resources, SandboxSpec, StartFailedError, StartFailure
 
 _SLACK_SECONDS = 1.0  # the runner knows best why time ran out; it is given the chance to say
 _ADOPT_SECONDS = 5.0
@@ -249,10 +249,12 @@ class Live:
             return error
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):
-                killed = await self._handle.oom_killed()
+                end = await self._handle.end_reason()
         except (TimeoutError, RuntimeUnavailableError):
             return error
-        return verdicts.out_of_memory(error, self.resources) if killed else error
+        if end is not EndReason.MEMORY:
+            return error
+        return verdicts.out_of_memory(error, self.resources)
 
     def _with_log(self, error: StartFailedError) -> StartFailedError:
         error.log = "\n".join(line.text for line in self.log.lines()[-100:])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sandbox.types import Resources, Tier
+from sandbox.types import EndReason, Resources, Tier
 
 
 class RuntimeUnavailableError(Exception):
@@ -15,14 +15,16 @@ class RuntimeUnavailableError(Exception):
 class Launch:
     """What the manager asks a runtime to start: a blank, nothing of a user in it.
 
-    `control_dir` holds one socket, `control.sock`, which the runner dials. It appears
-    read-only inside the sandbox as `/ctl`. Labels let a later manager find the sandbox.
+    `control_dir` holds the sockets that the sandbox may dial, `control.sock` first. It
+    appears read-only inside as `/ctl`, and so does `layer`, a folder of installed
+    packages, as `/layer`. Labels let a later manager find the sandbox.
     """
 
     sandbox_id: str
     control_dir: Path
     resources: Resources
     labels: dict[str, str]
+    layer: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,27 @@ class Handle(Protocol):
         """Return when the sandbox has ended, whoever ended it."""
         ...
 
-    async def oom_killed(self) -> bool:
-        """Whether the kernel killed something in it for memory."""
+    async def end_reason(self) -> EndReason | None:
+        """MEMORY or SYSCALL when the kernel ended something in it for that; else None."""
+        ...
+
+    async def freeze(self) -> None:
+        """Stop all its processes where they are. Frozen already: nothing happens.
+
+        RuntimeUnavailableError when it cannot be, or is gone.
+        """
+        ...
+
+    async def thaw(self) -> None:
+        """Let its processes go on; RuntimeUnavailableError when they cannot."""
+        ...
+
+    async def resize(self, resources: Resources) -> None:
+        """Give a blank other limits (memory, cpus, pids) before it gets its code."""
+        ...
+
+    async def memory_bytes(self) -> int | None:
+        """What it uses now; None when this runtime cannot know."""
         ...
 
     async def destroy(self) -> None:
@@ -56,10 +77,20 @@ class Handle(Protocol):
 
 
 class Runtime(Protocol):
-    """Starts and finds sandboxes. Knows no API, version or code."""
+    """Starts and finds sandboxes. Knows no API, version or code.
+
+    `takes_descriptors`: a listener can be handed in; where not, the runner dials out for
+    every call. `can_freeze`: known once it is prepared.
+    """
 
     name: str
     tier: Tier
+    takes_descriptors: bool
+
+    @property
+    def can_freeze(self) -> bool:
+        """Whether its handles can be frozen here."""
+        ...
 
     async def prepare(self) -> None:
         """Make what launches need (image, runner root). Raises RuntimeUnavailableError."""
@@ -78,7 +109,7 @@ class Runtime(Protocol):
         ...
 
     async def adopt(self, found: Found) -> Handle | None:
-        """Take a living one over; None when this runtime cannot, then it is to be removed."""
+        """Take a living one over, thawed; None when this runtime cannot: remove it then."""
         ...
 
     async def remove(self, found: Found) -> None:

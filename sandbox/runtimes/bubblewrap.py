@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from sandbox.runtimes.base import Found, Handle, Launch, RuntimeUnavailableError
 from sandbox.runtimes.bubblewrap_process import BubblewrapProcess, Start, start
 from sandbox.runtimes.identity import NOBODY, uid_of
 from sandbox.runtimes.root import RunnerRoot, build_root
-from sandbox.types import Tier
+from sandbox.types import EndReason, Resources, Tier
 
 _log = structlog.get_logger()
 END_SECONDS = 10.0
@@ -33,7 +34,7 @@ class BubblewrapHandle:
         self._sandbox_id = sandbox_id
         self._process = process
         self._group = group
-        self._out_of_memory = False
+        self._end: EndReason | None = None
         self._removing = asyncio.Lock()
         self._removed = False
 
@@ -51,18 +52,43 @@ class BubblewrapHandle:
         """Return when the sandbox has ended, whoever ended it."""
         await self._process.wait()
 
-    async def oom_killed(self) -> bool:
-        """Whether the kernel killed something in it for memory; needs a control group."""
-        if self._group is not None and not self._removed:
-            self._out_of_memory = self._out_of_memory or self._group.oom_kills() > 0
-        return self._out_of_memory
+    async def end_reason(self) -> EndReason | None:
+        """MEMORY when the kernel killed something in it; known only with a control group."""
+        if self._group is not None and not self._removed and self._group.oom_kills() > 0:
+            self._end = EndReason.MEMORY
+        return self._end
+
+    async def freeze(self) -> None:
+        """Stop all its processes where they are."""
+        self._act(cgroup.Group.freeze)
+
+    async def thaw(self) -> None:
+        """Let its processes go on."""
+        self._act(cgroup.Group.thaw)
+
+    async def resize(self, resources: Resources) -> None:
+        """Give its group other limits; without a group they stay as they were."""
+        if self._group is not None:
+            self._act(lambda group: group.resize(resources))
+
+    async def memory_bytes(self) -> int | None:
+        """What its group uses now."""
+        return None if self._group is None or self._removed else self._group.memory_bytes()
+
+    def _act(self, action: Callable[[cgroup.Group], None]) -> None:
+        if self._group is None or self._removed:
+            raise RuntimeUnavailableError("bubblewrap: no control group, or the sandbox is gone")
+        try:
+            action(self._group)
+        except OSError as error:
+            raise RuntimeUnavailableError(f"bubblewrap: {error}") from error
 
     async def destroy(self) -> None:
         """Kill everything in it, then give back its group and descriptors."""
         async with self._removing:
             if self._removed:
                 return
-            await self.oom_killed()
+            await self.end_reason()
             self._process.kill()
             await asyncio.wait_for(self._process.wait(), END_SECONDS)
             if self._group is not None:
@@ -78,6 +104,7 @@ class BubblewrapRuntime:
 
     name = "bubblewrap"
     tier = Tier.BWRAP
+    takes_descriptors = True
 
     def __init__(
         self, data_dir: Path, installation: str, *, root: RunnerRoot | None = None
@@ -89,6 +116,11 @@ class BubblewrapRuntime:
         self._filter: bytes | None = None
         self._can_disable_userns = False
         self._groups = cgroup.Hierarchies(1, {})
+
+    @property
+    def can_freeze(self) -> bool:
+        """Only through a control group."""
+        return self._groups.can_freeze
 
     async def prepare(self) -> None:
         """Find the program, build the runner root, compile the filter, look for groups."""

@@ -17,6 +17,8 @@ from sandbox.types import Resources
 
 CPU_PERIOD = 100_000  # microseconds
 LIMITS = {"memory": "memory limit", "pids": "process limit", "cpu": "cpu limit"}
+FREEZER = "freezer"  # a controller of its own in version 1, part of every group in version 2
+FREEZE_SECONDS = 2.0
 REMOVE_SECONDS = 5.0
 PAUSE = 0.01
 TOP = "sandgate"
@@ -24,7 +26,10 @@ TOP = "sandgate"
 
 @dataclass(frozen=True, slots=True)
 class Hierarchies:
-    """Where groups may be made: one folder for each controller, the same one in version 2."""
+    """Where groups may be made: one folder for each controller, the same one in version 2.
+
+    In version 1 the freezer is one of them.
+    """
 
     version: int
     folders: dict[str, Path]
@@ -33,6 +38,11 @@ class Hierarchies:
     def missing(self) -> tuple[str, ...]:
         """Names of the limits that cannot be set here."""
         return tuple(text for name, text in LIMITS.items() if name not in self.folders)
+
+    @property
+    def can_freeze(self) -> bool:
+        """Whether groups can be stopped and let go on."""
+        return bool(self.folders) if self.version == 2 else FREEZER in self.folders
 
     @property
     def places(self) -> tuple[Path, ...]:
@@ -91,13 +101,72 @@ class Group:
                 if self._hierarchies.version == 2:
                     _enable(folder.parent)
                 folder.mkdir(exist_ok=True)
-            settings = settings_of(self._hierarchies.version, resources)
-            for controller, place in self._hierarchies.folders.items():
-                for name, value in settings.get(controller, {}).items():
-                    _set(place / self._path / name, value)
+            self._write(settings_of(self._hierarchies.version, resources))
         except BaseException:
             self.remove()
             raise
+
+    def resize(self, resources: Resources) -> None:
+        """Give it other limits; raises OSError when one is refused."""
+        settings = settings_of(self._hierarchies.version, resources)
+        if self._hierarchies.version == 1 and self._grows(resources):
+            # memory alone may never be more than memory and swap together
+            settings["memory"] = dict(reversed(settings["memory"].items()))
+        self._write(settings)
+
+    def _grows(self, resources: Resources) -> bool:
+        place = self._hierarchies.folders.get("memory")
+        if place is None:
+            return False
+        now = int((place / self._path / "memory.limit_in_bytes").read_text())
+        return resources.memory_mb * 1024 * 1024 > now
+
+    def _write(self, settings: dict[str, dict[str, str]]) -> None:
+        for controller, place in self._hierarchies.folders.items():
+            for name, value in settings.get(controller, {}).items():
+                _set(place / self._path / name, value)
+
+    def freeze(self) -> None:
+        """Stop every process in it; blocks until they have. Raises OSError or TimeoutError."""
+        deadline = time.monotonic() + FREEZE_SECONDS
+        self._set_frozen(True)
+        while not self._is_frozen():
+            if time.monotonic() > deadline:
+                self._set_frozen(False)
+                raise TimeoutError(f"control group {self._path} does not freeze")
+            time.sleep(PAUSE / 10)
+
+    def thaw(self) -> None:
+        """Let them go on; raises OSError."""
+        self._set_frozen(False)
+
+    def _freezer(self) -> Path:
+        """The folder whose files freeze; FileNotFoundError where there is none."""
+        name = FREEZER if self._hierarchies.version == 1 else "memory"
+        place = self._hierarchies.folders.get(name) or next(iter(self._hierarchies.places), None)
+        if place is None or not self._hierarchies.can_freeze:
+            raise FileNotFoundError("no control group that can be frozen")
+        return place / self._path
+
+    def _set_frozen(self, frozen: bool) -> None:
+        if self._hierarchies.version == 1:
+            (self._freezer() / "freezer.state").write_text("FROZEN" if frozen else "THAWED")
+        else:
+            (self._freezer() / "cgroup.freeze").write_text("1" if frozen else "0")
+
+    def _is_frozen(self) -> bool:
+        if self._hierarchies.version == 1:
+            return (self._freezer() / "freezer.state").read_text().strip() == "FROZEN"
+        return "frozen 1" in (self._freezer() / "cgroup.events").read_text().splitlines()
+
+    def memory_bytes(self) -> int | None:
+        """What it uses now; None where nobody counts."""
+        place = self._hierarchies.folders.get("memory")
+        name = "memory.usage_in_bytes" if self._hierarchies.version == 1 else "memory.current"
+        try:
+            return None if place is None else int((place / self._path / name).read_text())
+        except (OSError, ValueError):
+            return None
 
     def add(self, pid: int) -> None:
         """Move a process, and with it all it will start, into the group."""
@@ -132,6 +201,9 @@ class Group:
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # in this order they run no instruction of their own; in version 1 they die only thawed
+        with contextlib.suppress(OSError):
+            self.thaw()
 
     def remove(self, seconds: float = REMOVE_SECONDS) -> None:
         """Kill what is in it and remove it. Blocks until done; raises TimeoutError."""
@@ -196,7 +268,7 @@ def discover(mounts: str, own: str) -> Hierarchies:
             folders = _unified(mount, groups.get("", "/"))
             if folders:
                 return Hierarchies(2, folders)
-        for name in options & LIMITS.keys():
+        for name in options & {*LIMITS, FREEZER}:
             group = next((g for n, g in groups.items() if name in n.split(",")), "/")
             place = next((p for p in _candidates(mount, group) if _usable(p)), None)
             if place:

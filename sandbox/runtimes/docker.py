@@ -18,7 +18,7 @@ from sandbox.runtimes.docker_facts import facts_of, missing_of
 from sandbox.runtimes.identity import NOBODY, uid_of
 from sandbox.runtimes.image import DEFAULT_BASE, ensure_image
 from sandbox.runtimes.root import RunnerRoot, build_root
-from sandbox.types import Tier
+from sandbox.types import EndReason, Resources, Tier
 
 T = TypeVar("T")
 CALL_SECONDS = 30.0
@@ -26,6 +26,9 @@ BUILD_SECONDS = 300.0
 GONE_SECONDS = 20.0
 OOM_SECONDS = 0.3  # the engine may tell of the end before it tells of the reason
 CALLS_AT_ONCE = 8
+HTTP_ERROR = 400
+ALREADY = "is already paused"
+NOT_PAUSED = "is not paused"
 
 
 class DockerHandle:
@@ -47,13 +50,29 @@ class DockerHandle:
         """Return when the container has ended, whoever ended it."""
         await self.ended.wait()
 
-    async def oom_killed(self) -> bool:
-        """Whether the kernel killed something in it for memory."""
+    async def end_reason(self) -> EndReason | None:
+        """MEMORY when the engine tells of it."""
         try:
             await asyncio.wait_for(self.out_of_memory.wait(), OOM_SECONDS)
         except TimeoutError:
-            return False
-        return True
+            return None
+        return EndReason.MEMORY
+
+    async def freeze(self) -> None:
+        """Stop all its processes where they are."""
+        await self._runtime.pause(self._sandbox_id)
+
+    async def thaw(self) -> None:
+        """Let its processes go on."""
+        await self._runtime.unpause(self._sandbox_id)
+
+    async def resize(self, resources: Resources) -> None:
+        """Give it other limits."""
+        await self._runtime.update(self._sandbox_id, resources)
+
+    async def memory_bytes(self) -> int | None:
+        """What it uses now."""
+        return None
 
     async def destroy(self) -> None:
         """Kill and remove the container; returns when the engine no longer knows it."""
@@ -66,6 +85,8 @@ class DockerRuntime:
 
     name = "docker"
     tier = Tier.RUNC
+    takes_descriptors = True
+    can_freeze = True
 
     def __init__(
         self,
@@ -165,7 +186,7 @@ class DockerRuntime:
             Found(
                 sandbox_id=row["Labels"][docker_spec.LABEL_SANDBOX],
                 labels=row["Labels"],
-                alive=row["State"] == "running",
+                alive=row["State"] in ("running", "paused"),
             )
             for row in rows
         ]
@@ -193,6 +214,22 @@ class DockerRuntime:
                 raise RuntimeUnavailableError(f"docker: container {name} does not go away")
             await asyncio.sleep(0.02)
         self._handles.pop(sandbox_id, None)
+
+    async def pause(self, sandbox_id: str) -> None:
+        """Freeze a container; one that is frozen already stays so."""
+        name = docker_spec.container_name(sandbox_id)
+        await self._call("cannot freeze", lambda c: _unless(ALREADY, c.api.pause, name))
+
+    async def unpause(self, sandbox_id: str) -> None:
+        """Thaw a container; one that is not frozen goes on."""
+        name = docker_spec.container_name(sandbox_id)
+        await self._call("cannot thaw", lambda c: _unless(NOT_PAUSED, c.api.unpause, name))
+
+    async def update(self, sandbox_id: str, resources: Resources) -> None:
+        """Change the limits of a container."""
+        name = docker_spec.container_name(sandbox_id)
+        fields = docker_spec.update_fields(resources)
+        await self._call("cannot resize", lambda c: _update(c, name, fields))
 
     async def close(self) -> None:
         """Leave the engine; containers go on."""
@@ -252,6 +289,24 @@ def _list(client: docker.DockerClient, installation: str) -> list[dict[str, Any]
     label = f"{docker_spec.LABEL_INSTALLATION}={installation}"
     rows: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": label})
     return [row for row in rows if docker_spec.LABEL_SANDBOX in row["Labels"]]
+
+
+def _unless(words: str, action: Callable[[str], object], name: str) -> None:
+    """Do it; an engine that answers with these words has found it done."""
+    try:
+        action(name)
+    except docker.errors.APIError as error:
+        if words not in str(error.explanation):
+            raise
+
+
+def _update(client: docker.DockerClient, name: str, fields: dict[str, Any]) -> None:
+    """The client's own method knows neither NanoCpus nor PidsLimit."""
+    api = client.api
+    url = f"{api.base_url}/v{api.api_version}/containers/{name}/update"
+    answer = api.post(url, json=fields, timeout=CALL_SECONDS)
+    if answer.status_code >= HTTP_ERROR:
+        raise docker.errors.APIError(answer.text[:500])
 
 
 def _removed(client: docker.DockerClient, name: str) -> bool:

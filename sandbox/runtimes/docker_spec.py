@@ -55,6 +55,17 @@ def container_fields(
     }
 
 
+def update_fields(resources: Resources) -> dict[str, Any]:
+    """What is asked of the engine to give a living container other limits."""
+    memory = resources.memory_mb * 1024 * 1024
+    return {
+        "Memory": memory,
+        "MemorySwap": memory,
+        "PidsLimit": resources.pids,
+        "NanoCpus": int(resources.cpus * 1_000_000_000),
+    }
+
+
 def _host_config(launch: Launch, *, uid: int, profile: str, facts: EngineFacts) -> dict[str, Any]:
     return {
         **_walls(profile),

@@ -11,12 +11,12 @@ import contextlib
 import json
 import os
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sandbox.runner.frames import Message
 from sandbox.runner.link import Link, LinkLostError
 from sandbox.runtimes.base import Found, Handle, Launch, RuntimeUnavailableError
-from sandbox.types import Tier
+from sandbox.types import EndReason, Resources, Tier
 
 _PREFIX = "# fake: "
 _HEAD_BYTES = 64 * 1024
@@ -31,7 +31,10 @@ class Faults:
     launch_error: str = ""
     never_dial: bool = False
     keep_destroyed: bool = False  # destroy fails; the sandbox lives on
-    out_of_memory: bool = False  # what the kernel is said to have done
+    end: EndReason | None = None  # what the kernel is said to have ended it for
+    freeze_error: str = ""
+    thaw_error: str = ""
+    memory_bytes: int | None = 20_000_000
     missing: tuple[str, ...] = ()
 
 
@@ -39,6 +42,7 @@ class Faults:
 class _Sandbox:
     launch: Launch
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    going: asyncio.Event = field(default_factory=asyncio.Event)  # cleared while frozen
     task: asyncio.Task[None] | None = None
     code: str = ""
 
@@ -46,30 +50,53 @@ class _Sandbox:
 class FakeHandle:
     """One sandbox in memory."""
 
-    def __init__(self, runtime: "FakeRuntime", sandbox_id: str, ended: asyncio.Event) -> None:
+    def __init__(self, runtime: "FakeRuntime", sandbox: _Sandbox) -> None:
         self._runtime = runtime
-        self._sandbox_id = sandbox_id
-        self._ended = ended
+        self._sandbox = sandbox
 
     @property
     def sandbox_id(self) -> str:
         """The id given at launch."""
-        return self._sandbox_id
+        return self._sandbox.launch.sandbox_id
 
     async def wait(self) -> None:
         """Return when it has ended."""
-        await self._ended.wait()
+        await self._sandbox.ended.wait()
 
-    async def oom_killed(self) -> bool:
+    async def end_reason(self) -> EndReason | None:
         """As the faults say."""
-        return self._runtime.faults.out_of_memory
+        return self._runtime.faults.end
+
+    async def freeze(self) -> None:
+        """Answer nothing until it is thawed."""
+        self._fail_if_gone(self._runtime.faults.freeze_error)
+        self._sandbox.going.clear()
+
+    async def thaw(self) -> None:
+        """Go on."""
+        self._fail_if_gone(self._runtime.faults.thaw_error)
+        self._sandbox.going.set()
+
+    async def resize(self, resources: Resources) -> None:
+        """Note it down."""
+        self._fail_if_gone("")
+        self._sandbox.launch = replace(self._sandbox.launch, resources=resources)
+
+    async def memory_bytes(self) -> int | None:
+        """As the faults say."""
+        return self._runtime.faults.memory_bytes
+
+    def _fail_if_gone(self, fault: str) -> None:
+        self._runtime.fail_if_down()
+        if fault or self._sandbox.ended.is_set():
+            raise RuntimeUnavailableError(fault or "the sandbox is gone")
 
     async def destroy(self) -> None:
         """End it and forget it."""
         self._runtime.fail_if_down()
         if self._runtime.faults.keep_destroyed:
             raise RuntimeUnavailableError("the engine does not remove it")
-        await self._runtime.end(self._sandbox_id)
+        await self._runtime.end(self.sandbox_id)
 
 
 class FakeRuntime:
@@ -77,6 +104,8 @@ class FakeRuntime:
 
     name = "fake"
     tier = Tier.NONE
+    takes_descriptors = True
+    can_freeze = True
 
     def __init__(self) -> None:
         self.faults = Faults()
@@ -104,10 +133,11 @@ class FakeRuntime:
             raise RuntimeUnavailableError(self.faults.launch_error)
         self.launches += 1
         sandbox = _Sandbox(launch)
+        sandbox.going.set()
         self._sandboxes[launch.sandbox_id] = sandbox
         if not self.faults.never_dial:
             sandbox.task = asyncio.create_task(self._play(sandbox))
-        return FakeHandle(self, launch.sandbox_id, sandbox.ended)
+        return FakeHandle(self, sandbox)
 
     async def find(self, installation: str) -> list[Found]:
         """Those with the label."""
@@ -124,7 +154,7 @@ class FakeRuntime:
         sandbox = self._sandboxes.get(found.sandbox_id)
         if sandbox is None or sandbox.ended.is_set():
             return None
-        return FakeHandle(self, found.sandbox_id, sandbox.ended)
+        return FakeHandle(self, sandbox)
 
     async def remove(self, found: Found) -> None:
         """Remove a stray."""
@@ -165,6 +195,7 @@ class _Player:
 
     def __init__(self, sandbox: _Sandbox) -> None:
         self._path = str(sandbox.launch.control_dir / "control.sock")
+        self._going = sandbox.going
         self._state = "blank"
         self._identity: Message = {}
         self._server: asyncio.Server | None = None
@@ -203,6 +234,7 @@ class _Player:
     async def _obey_until_stop(self, link: Link) -> None:
         while True:
             await _readable(link.sock)
+            await self._going.wait()
             for message in link.receive():
                 if message["type"] == "stop":
                     self._say(link, {"type": "exited", "reason": "stopped"})
@@ -263,6 +295,7 @@ class _Player:
                 headers = {name.lower(): value.strip() for name, _, value in
                            (line.partition(":") for line in lines[1:])}  # fmt: skip
                 body = await reader.readexactly(int(headers.get("content-length") or 0))
+                await self._going.wait()
                 writer.write(self._response(lines[0], headers, body))
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):

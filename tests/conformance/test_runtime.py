@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.runtimes.base import Runtime, RuntimeUnavailableError
-from sandbox.types import Resources
+from sandbox.types import EndReason, Resources
 from tests.support import residue
 from tests.support.blanks import launched, new_launch
 from tests.support.runtimes import (
@@ -108,7 +108,7 @@ async def test_wait_returns_when_the_sandbox_ends_by_itself(
     async with launched(runtime, folder, installation) as blank:
         await blank.channel.send({"type": "stop", "seconds": 1})
         await asyncio.wait_for(blank.handle.wait(), 10)
-        assert not await blank.handle.oom_killed()
+        assert await blank.handle.end_reason() is None
 
 
 async def test_a_later_manager_finds_what_lives_with_its_labels(
@@ -162,7 +162,7 @@ async def test_the_kernel_ending_something_for_memory_is_noticed(
         await blank.specialise(HUNGRY)
         call = asyncio.create_task(blank.get())
         await blank.heard("exited")
-        assert await blank.handle.oom_killed()
+        assert await blank.handle.end_reason() is EndReason.MEMORY
         await asyncio.gather(call, return_exceptions=True)
 
 

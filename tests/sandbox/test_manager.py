@@ -10,6 +10,7 @@ from sandbox.pool import Policy
 from sandbox.types import (
     Bundle,
     CapacityError,
+    EndReason,
     ManagerUnavailableError,
     Resources,
     StartFailedError,
@@ -198,7 +199,7 @@ async def test_an_app_that_does_not_answer_the_probe_is_not_ready() -> None:
 
 async def test_an_end_while_starting_is_blamed_on_memory_when_the_kernel_did_it() -> None:
     async with managed() as it:
-        it.runtime.faults.out_of_memory = True
+        it.runtime.faults.end = EndReason.MEMORY
         with pytest.raises(StartFailedError) as failed:
             await it.manager.acquire(spec(), Bundle("# fake: exit"))
         assert failed.value.kind is StartFailure.MEMORY

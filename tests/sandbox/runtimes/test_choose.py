@@ -13,6 +13,8 @@ class Stub:
     """A runtime that can or cannot be prepared."""
 
     tier = Tier.NONE
+    takes_descriptors = True
+    can_freeze = False
 
     def __init__(self, name: str, trouble: str = "") -> None:
         self.name = name
