@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sandbox import wire
+from sandbox import answers, wire
 from sandbox.runner.frames import HEADER, FrameError, body_length, decode_body, encode
 from sandbox.types import (
     Bundle,
+    EgressPolicy,
     Lease,
+    Lock,
     LogLine,
     ManagerStatus,
     ManagerUnavailableError,
     SandboxSpec,
+    SandboxStatus,
     StartFailedError,
     StartFailure,
 )
@@ -23,6 +26,7 @@ from sandbox.types import (
 _CALL_SECONDS = 10.0
 _ACQUIRE_SECONDS = 60.0
 _STOP_SECONDS = 40.0
+_LOCK_SECONDS = 200.0  # resolving and building has 180 s of its own
 _PAUSE_SECONDS = 0.05
 
 
@@ -100,14 +104,14 @@ class ManagerClient:
         """A lease on the sandbox of this spec, started when there is none."""
         message = {"op": "acquire", "spec": spec.to_json(), "bundle": bundle.to_json()}
         answer = await self._call(message, seconds)
-        lease = wire.lease_from(answer)
+        lease = answers.lease_from(answer)
         if lease is None:
             raise ManagerUnavailableError("the manager answered no lease")
         return lease
 
     async def find(self, spec: SandboxSpec, *, seconds: float = _CALL_SECONDS) -> Lease | None:
-        """A lease only when such a sandbox is ready."""
-        return wire.lease_from(await self._call({"op": "find", "spec": spec.to_json()}, seconds))
+        """A lease only when such a sandbox is ready; a frozen one is thawed."""
+        return answers.lease_from(await self._call({"op": "find", "spec": spec.to_json()}, seconds))
 
     async def renew(
         self, sandbox_ids: Sequence[str], *, seconds: float = _CALL_SECONDS
@@ -125,16 +129,39 @@ class ManagerClient:
         """Stop every sandbox of an API; how many there were."""
         return int(await self._call({"op": "stop_api", "api_id": api_id}, seconds))
 
+    async def overdue(self, sandbox_id: str, *, seconds: float = _CALL_SECONDS) -> None:
+        """A call passed its deadline: the sandbox is looked at, and ended if it does not answer."""
+        await self._call({"op": "overdue", "sandbox_id": sandbox_id}, seconds)
+
+    async def set_egress(
+        self, api_id: str, policy: EgressPolicy, *, seconds: float = _CALL_SECONDS
+    ) -> None:
+        """Where the API's sandboxes may connect to from now on, the living ones too."""
+        message = {"op": "set_egress", "api_id": api_id, "policy": policy.to_json()}
+        await self._call(message, seconds)
+
+    async def lock(self, requirements: Sequence[str], *, seconds: float = _LOCK_SECONDS) -> Lock:
+        """Resolve dependencies and make their layer; DependencyError for their owner."""
+        answer = await self._call({"op": "lock", "requirements": list(requirements)}, seconds)
+        return answers.lock_from(answer)
+
+    async def sandboxes(
+        self, api_id: str, *, seconds: float = _CALL_SECONDS
+    ) -> list[SandboxStatus]:
+        """The API's living sandboxes and the last that ended, with the reason."""
+        message = {"op": "sandboxes", "api_id": api_id}
+        return answers.sandboxes_from(await self._call(message, seconds))
+
     async def logs(
         self, api_id: str, tail: int = 200, *, seconds: float = _CALL_SECONDS
     ) -> list[LogLine]:
         """Newest lines of the API, the last ended sandbox included."""
         message = {"op": "logs", "api_id": api_id, "tail": tail}
-        return wire.logs_from(await self._call(message, seconds))
+        return answers.logs_from(await self._call(message, seconds))
 
     async def status(self, *, seconds: float = _CALL_SECONDS) -> ManagerStatus:
         """The manager in one look."""
-        return wire.status_from(await self._call({"op": "status"}, seconds))
+        return answers.status_from(await self._call({"op": "status"}, seconds))
 
     async def close(self) -> None:
         """Give up the connection; later calls fail."""
@@ -152,7 +179,7 @@ class ManagerClient:
                 f"the sandbox manager did not answer within {seconds:g} s"
             ) from None
         if "error" in answer:
-            raise wire.error_from(answer["error"])
+            raise answers.error_from(answer["error"])
         return answer["ok"]
 
     async def _ask_until_answered(self, message: wire.Json) -> wire.Json:

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from sandbox import log, settings, wire
+from sandbox import answers, log, settings, wire
 from sandbox.channel import peer_of
 from sandbox.manager import Manager, Opened
 from sandbox.paths import RunPaths
@@ -79,7 +79,7 @@ class Connection:
         try:
             answer["ok"] = await perform(self._manager, wire.parse_request(message))
         except (SandboxError, wire.BadRequestError) as error:
-            answer["error"] = wire.error_json(error)
+            answer["error"] = answers.error_json(error)
         with contextlib.suppress(OSError):
             # one write per frame, so frames of parallel answers never mix
             self._writer.write(encode(answer))
@@ -90,9 +90,9 @@ async def perform(manager: Manager, request: wire.Request) -> Any:
     """Do what is asked; the answer is plain JSON."""
     match request:
         case wire.Acquire(spec, bundle):
-            return wire.lease_json(await manager.acquire(spec, bundle))
+            return answers.lease_json(await manager.acquire(spec, bundle))
         case wire.Find(spec):
-            return wire.lease_json(await manager.find(spec))
+            return answers.lease_json(await manager.find(spec))
         case wire.Renew(sandbox_ids):
             return await manager.renew(sandbox_ids)
         case wire.Retire(sandbox_id):
@@ -100,9 +100,9 @@ async def perform(manager: Manager, request: wire.Request) -> Any:
         case wire.StopApi(api_id):
             return await manager.stop_api(api_id)
         case wire.Logs(api_id, tail):
-            return wire.logs_json(manager.logs(api_id, tail))
+            return answers.logs_json(manager.logs(api_id, tail))
         case wire.GetStatus():
-            return wire.status_json(manager.status())
+            return answers.status_json(manager.status())
 
 
 @asynccontextmanager

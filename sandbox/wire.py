@@ -1,33 +1,21 @@
-"""What goes over the manager's socket: requests, answers and errors as plain JSON values."""
+"""Requests as they cross the manager's socket: typed values from plain JSON, within bounds."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from sandbox.types import (
-    Bundle,
-    CapacityError,
-    EndReason,
-    Lease,
-    LogLine,
-    ManagerStatus,
-    ManagerUnavailableError,
-    PoolStatus,
-    Resources,
-    SandboxError,
-    SandboxSpec,
-    SandboxStatus,
-    StartFailedError,
-    StartFailure,
-    StartTimes,
-    Tier,
-    TierStatus,
-)
+from sandbox.types import Bundle, EgressPolicy, Placeholder, Resources, SandboxSpec, Tier
 
 Json = dict[str, Any]
 
 MAX_IDS = 10_000
 MAX_TAIL = 10_000
+MAX_HOSTS = 100
+MAX_NAMES = 128
+MAX_ENVIRONMENT_BYTES = 64 * 1024
+MAX_REQUIREMENTS = 100
+_LONGEST_HOST = 300
+_LONGEST_LOCK = 1024 * 1024
 
 
 class BadRequestError(Exception):
@@ -71,6 +59,35 @@ class StopApi:
 
 
 @dataclass(frozen=True, slots=True)
+class Overdue:
+    """A call to this one passed its deadline."""
+
+    sandbox_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetEgress:
+    """Where the sandboxes of an API may connect to from now on."""
+
+    api_id: str
+    policy: EgressPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class MakeLock:
+    """Resolve dependencies and make their layer."""
+
+    requirements: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sandboxes:
+    """The living and the last ended ones of an API."""
+
+    api_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Logs:
     """Newest lines of an API."""
 
@@ -83,7 +100,19 @@ class GetStatus:
     """The manager in one look."""
 
 
-Request = Acquire | Find | Renew | Retire | StopApi | Logs | GetStatus
+Request = (
+    Acquire
+    | Find
+    | Renew
+    | Retire
+    | StopApi
+    | Overdue
+    | SetEgress
+    | MakeLock
+    | Sandboxes
+    | Logs
+    | GetStatus
+)
 
 
 def parse_request(message: Json) -> Request:
@@ -102,9 +131,12 @@ def parse_request(message: Json) -> Request:
         raise BadRequestError(f"{operation}: {error}") from error
 
 
-def _text(value: Any, limit: int = 200) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= limit:
-        raise ValueError(f"expected a text of 1 to {limit} characters")
+# No text below repeats a value of a bundle: errors are logged, secrets are not.
+
+
+def _text(value: Any, limit: int = 200, low: int = 1) -> str:
+    if not isinstance(value, str) or not low <= len(value) <= limit:
+        raise ValueError(f"expected a text of {low} to {limit} characters")
     return value
 
 
@@ -126,6 +158,12 @@ def _exactly(value: Any, *fields: str) -> Json:
     return value
 
 
+def _texts(value: Any, most: int, longest: int = 200) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > most:
+        raise ValueError(f"expected a list of at most {most}")
+    return tuple(_text(one, longest) for one in value)
+
+
 def parse_spec(value: Any) -> SandboxSpec:
     """A spec with every value in its bounds."""
     names = ("api_id", "version_id", "generation", "resources", "instance", "tenant_id")
@@ -142,123 +180,81 @@ def parse_spec(value: Any) -> SandboxSpec:
             tmp_mb=_whole(resources["tmp_mb"], 1, 1024 * 1024),
         ),
         instance=_whole(spec["instance"], 0, 1000),
-        tenant_id=str(spec["tenant_id"])[:200],
+        tenant_id=_text(spec["tenant_id"], low=0),
         floor=None if spec["floor"] is None else Tier(spec["floor"]),
-        layer=str(spec["layer"])[:200],
+        layer=_text(spec["layer"], low=0),
     )
 
 
-def _ids(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > MAX_IDS:
-        raise ValueError(f"expected a list of at most {MAX_IDS}")
-    return tuple(_text(one) for one in value)
+def parse_bundle(value: Any) -> Bundle:
+    """A bundle with every value in its bounds; its code is bounded by the frame."""
+    bundle = _exactly(value, "code", "environment", "egress", "lock")
+    return Bundle(
+        code=_text(bundle["code"], 2**32, low=0),
+        environment=_environment(bundle["environment"]),
+        egress=parse_egress(bundle["egress"]),
+        lock=_text(bundle["lock"], _LONGEST_LOCK, low=0),
+    )
+
+
+def _environment(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or len(value) > MAX_NAMES:
+        raise ValueError(f"expected an object of at most {MAX_NAMES} variables")
+    size = 0
+    for name, text in value.items():
+        if not isinstance(text, str) or "\0" in text:
+            raise ValueError("the value of a variable must be a text without NUL")
+        if not 0 < len(name) <= 200 or "=" in name or "\0" in name:
+            raise ValueError("a variable needs a name without '=' and NUL")
+        size += len(name.encode("utf-8", "surrogatepass"))
+        size += len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_ENVIRONMENT_BYTES:
+        raise ValueError(f"the environment is larger than {MAX_ENVIRONMENT_BYTES} bytes")
+    return dict(value)
+
+
+def parse_egress(value: Any) -> EgressPolicy:
+    """A policy with every value in its bounds; what a host may look like is the door's to say."""
+    policy = _exactly(value, "hosts", "placeholders")
+    placeholders = policy["placeholders"]
+    if not isinstance(placeholders, dict) or len(placeholders) > MAX_NAMES:
+        raise ValueError(f"expected an object of at most {MAX_NAMES} placeholders")
+    return EgressPolicy(
+        hosts=_texts(policy["hosts"], MAX_HOSTS, _LONGEST_HOST),
+        placeholders={_text(text): _placeholder(one) for text, one in placeholders.items()},
+    )
+
+
+def _placeholder(value: Any) -> Placeholder:
+    one = _exactly(value, "value", "hosts")
+    return Placeholder(
+        _text(one["value"], MAX_ENVIRONMENT_BYTES, low=0),
+        _texts(one["hosts"], MAX_HOSTS, _LONGEST_HOST),
+    )
 
 
 _PARSERS: dict[str, tuple[tuple[str, ...], Callable[[Json], Request]]] = {
     "acquire": (
         ("spec", "bundle"),
-        lambda m: Acquire(parse_spec(m["spec"]), Bundle.from_json(m["bundle"])),
+        lambda m: Acquire(parse_spec(m["spec"]), parse_bundle(m["bundle"])),
     ),
     "find": (("spec",), lambda m: Find(parse_spec(m["spec"]))),
-    "renew": (("sandbox_ids",), lambda m: Renew(_ids(m["sandbox_ids"]))),
+    "renew": (("sandbox_ids",), lambda m: Renew(_texts(m["sandbox_ids"], MAX_IDS))),
     "retire": (("sandbox_id",), lambda m: Retire(_text(m["sandbox_id"]))),
     "stop_api": (("api_id",), lambda m: StopApi(_text(m["api_id"]))),
+    "overdue": (("sandbox_id",), lambda m: Overdue(_text(m["sandbox_id"]))),
+    "set_egress": (
+        ("api_id", "policy"),
+        lambda m: SetEgress(_text(m["api_id"]), parse_egress(m["policy"])),
+    ),
+    "lock": (
+        ("requirements",),
+        lambda m: MakeLock(_texts(m["requirements"], MAX_REQUIREMENTS, 300)),
+    ),
+    "sandboxes": (("api_id",), lambda m: Sandboxes(_text(m["api_id"]))),
     "logs": (
         ("api_id", "tail"),
         lambda m: Logs(_text(m["api_id"]), _whole(m["tail"], 0, MAX_TAIL)),
     ),
     "status": ((), lambda _: GetStatus()),
 }
-
-
-# --- answers
-
-
-def lease_json(lease: Lease | None) -> Json | None:
-    """A lease, or nothing found."""
-    return None if lease is None else asdict(lease)
-
-
-def lease_from(value: Json | None) -> Lease | None:
-    """Inverse of `lease_json`."""
-    if value is None:
-        return None
-    times = value["times"] and StartTimes(**value["times"])
-    return Lease(**{**value, "tier": Tier(value["tier"]), "times": times})
-
-
-def logs_json(lines: Sequence[LogLine]) -> list[Json]:
-    """Log lines."""
-    return [asdict(line) for line in lines]
-
-
-def logs_from(value: list[Json]) -> list[LogLine]:
-    """Inverse of `logs_json`."""
-    return [LogLine(**line) for line in value]
-
-
-def status_json(status: ManagerStatus) -> Json:
-    """The status."""
-    return asdict(status)
-
-
-def status_from(value: Json) -> ManagerStatus:
-    """Inverse of `status_json`."""
-    return ManagerStatus(
-        runtime=value["runtime"],
-        tier=Tier(value["tier"]),
-        engine_ok=value["engine_ok"],
-        detail=value["detail"],
-        missing=tuple(value["missing"]),
-        sandboxes=tuple(sandbox_from(one) for one in value["sandboxes"]),
-        tiers=tuple(_tier_from(one) for one in value["tiers"]),
-        pool=PoolStatus(**value["pool"]),
-    )
-
-
-def sandbox_from(value: Json) -> SandboxStatus:
-    """One sandbox's status from its JSON form."""
-    return SandboxStatus(
-        **{
-            **value,
-            "spec": value["spec"] and SandboxSpec.from_json(value["spec"]),
-            "tier": Tier(value["tier"]),
-            "end": value["end"] and EndReason(value["end"]),
-        }
-    )
-
-
-def _tier_from(value: Json) -> TierStatus:
-    return TierStatus(**{**value, "tier": Tier(value["tier"]), "missing": tuple(value["missing"])})
-
-
-# --- errors
-
-_START_FIELDS = ("reason", "file", "line", "traceback", "log")
-
-
-def error_json(error: SandboxError | BadRequestError) -> Json:
-    """One of the four types."""
-    match error:
-        case StartFailedError():
-            fields = {name: getattr(error, name) for name in _START_FIELDS}
-            return {"type": "start_failed", "kind": str(error.kind), **fields}
-        case CapacityError():
-            return {"type": "capacity", "reason": str(error)}
-        case BadRequestError():
-            return {"type": "bad_request", "reason": str(error)}
-    return {"type": "unavailable", "reason": str(error)}
-
-
-def error_from(value: Json) -> Exception:
-    """Inverse of `error_json`."""
-    reason = str(value.get("reason", ""))
-    match value.get("type"):
-        case "start_failed":
-            details = {name: value[name] for name in _START_FIELDS if name != "reason"}
-            return StartFailedError(StartFailure(value["kind"]), reason, **details)
-        case "capacity":
-            return CapacityError(reason)
-        case "bad_request":
-            return ValueError(reason)
-    return ManagerUnavailableError(reason)

@@ -5,18 +5,7 @@ from typing import Any
 import pytest
 
 from sandbox import wire
-from sandbox.types import (
-    Bundle,
-    CapacityError,
-    Lease,
-    LogLine,
-    ManagerStatus,
-    ManagerUnavailableError,
-    SandboxStatus,
-    StartFailedError,
-    StartFailure,
-    Tier,
-)
+from sandbox.types import Bundle, EgressPolicy, Placeholder
 from tests.support.managing import spec
 
 SPEC = spec().to_json()
@@ -25,6 +14,10 @@ BUNDLE = Bundle("x").to_json()
 
 def with_resource(name: str, value: Any) -> dict[str, Any]:
     return {**SPEC, "resources": {**SPEC["resources"], name: value}}
+
+
+def with_environment(environment: dict[str, Any]) -> dict[str, Any]:
+    return {**BUNDLE, "environment": environment}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +40,25 @@ def with_resource(name: str, value: Any) -> dict[str, Any]:
         {"op": "renew", "sandbox_ids": [1]},
         {"op": "logs", "api_id": "a", "tail": -1},
         {"op": "status", "verbose": True},
+        {"op": "overdue"},
+        {"op": "lock", "requirements": "httpx"},
+        {"op": "lock", "requirements": ["x"] * 101},
+        {"op": "set_egress", "api_id": "a", "policy": {"hosts": []}},
+        {"op": "set_egress", "api_id": "a", "policy": {"hosts": [""], "placeholders": {}}},
+        {"op": "set_egress", "api_id": "a", "policy": {"hosts": ["h"] * 101, "placeholders": {}}},
+        {"op": "acquire", "spec": SPEC, "bundle": {**BUNDLE, "files": {}}},
+        {"op": "acquire", "spec": SPEC, "bundle": {**BUNDLE, "lock": None}},
+        {"op": "acquire", "spec": SPEC, "bundle": with_environment({"A": 5})},
+        {"op": "acquire", "spec": SPEC, "bundle": with_environment({"A=B": "x"})},
+        {"op": "acquire", "spec": SPEC, "bundle": with_environment({"": "x"})},
+        {"op": "acquire", "spec": SPEC, "bundle": with_environment({"A": "x\0y"})},
+        {"op": "acquire", "spec": SPEC, "bundle": with_environment({"A": "x" * 65_536})},
+        {
+            "op": "acquire",
+            "spec": SPEC,
+            "bundle": with_environment({f"A{n}": "" for n in range(129)}),
+        },
+        {"op": "acquire", "spec": {**SPEC, "floor": "paper"}, "bundle": BUNDLE},
     ],
 )
 def test_what_is_not_a_typed_request_is_refused(message: dict[str, Any]) -> None:
@@ -59,26 +71,20 @@ def test_acquire_is_parsed() -> None:
     assert request == wire.Acquire(spec(), Bundle("x"))
 
 
-def test_answers_survive_the_way() -> None:
-    lease = Lease("id", "/s", 5.0, "fake", Tier.RUNC)
-    status = ManagerStatus(
-        "docker", Tier.RUNC, True, "ok", ("io",), (SandboxStatus("a", spec(), "ready", 1.0),)
+def test_a_full_bundle_is_parsed() -> None:
+    bundle = Bundle(
+        "x",
+        {"TOKEN": "secret"},
+        EgressPolicy(("a.example", "*.b.example:8443"), {"ph": Placeholder("v", ("a.example",))}),
+        "lock",
     )
-    lines = [LogLine(1.0, "stdout", "x")]
-    assert wire.lease_from(wire.lease_json(lease)) == lease
-    assert wire.lease_from(wire.lease_json(None)) is None
-    assert wire.status_from(wire.status_json(status)) == status
-    assert wire.logs_from(wire.logs_json(lines)) == lines
+    message = {"id": 1, "op": "acquire", "spec": SPEC, "bundle": bundle.to_json()}
+    assert wire.parse_request(message) == wire.Acquire(spec(), bundle)
 
 
-def test_a_start_failure_survives_the_way() -> None:
-    error = StartFailedError(StartFailure.SYNTAX, "no", line=3, traceback="t", log="l")
-    back = wire.error_from(wire.error_json(error))
-    assert isinstance(back, StartFailedError)
-    assert vars(back) == vars(error)
-
-
-@pytest.mark.parametrize("error", [CapacityError("full"), ManagerUnavailableError("away")])
-def test_other_errors_survive_the_way(error: CapacityError) -> None:
-    back = wire.error_from(wire.error_json(error))
-    assert (type(back), str(back)) == (type(error), str(error))
+def test_a_refusal_never_repeats_a_secret() -> None:
+    secret = "hunter2\0"
+    bundle = with_environment({"TOKEN": secret})
+    with pytest.raises(wire.BadRequestError) as refused:
+        wire.parse_request({"id": 1, "op": "acquire", "spec": SPEC, "bundle": bundle})
+    assert "hunter2" not in str(refused.value)
