@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gateway.proxy.cache import LoadingCache
 from gateway.proxy.errors import ApiNotFoundError, ApiNotReadyError, VersionNotFoundError
-from gateway.store.routes import Route
+from gateway.store.routes import ActiveVersion, Route
 from sandbox.types import SandboxSpec
 
 
@@ -19,8 +19,8 @@ class Routes(Protocol):
         """By id or slug."""
         ...
 
-    async def version(self, api_id: str, n: int) -> str | None:
-        """Id of a pinned version."""
+    async def version(self, api_id: str, n: int) -> ActiveVersion | None:
+        """A pinned version."""
         ...
 
 
@@ -49,8 +49,7 @@ class Destination:
     def __init__(self, route: Route) -> None:
         self.route = route
         self._weighted = tuple(
-            (each.weight, Target(spec_of(route, each.version_id), each.n))
-            for each in route.versions
+            (each.weight, Target(spec_of(route, each), each.n)) for each in route.versions
         )
         self._total = sum(each.weight for each in route.versions)
 
@@ -80,7 +79,7 @@ class Resolver:
         self._routes = routes
         self._chance = chance
         self._known: LoadingCache[str, Destination] = LoadingCache(self._load, clock=clock)
-        self._pins: LoadingCache[tuple[str, int], str] = LoadingCache(
+        self._pins: LoadingCache[tuple[str, int], ActiveVersion] = LoadingCache(
             lambda pin: routes.version(*pin), clock=clock
         )
         changes.subscribe(self._changed)
@@ -106,10 +105,10 @@ class Resolver:
     async def _pinned(self, route: Route, n: int) -> Target:
         key = (route.api_id, n)
         entry = self._pins.fresh(key)
-        version_id = entry.value if entry is not None else await self._pins.get(key)
-        if version_id is None:
+        version = entry.value if entry is not None else await self._pins.get(key)
+        if version is None:
             raise VersionNotFoundError(f"Version {n} does not exist.")
-        return Target(spec_of(route, version_id), n, is_pinned=True)
+        return Target(spec_of(route, version), n, is_pinned=True)
 
     def _changed(self, kind: str, identifier: str) -> None:
         if kind == "all":
@@ -123,13 +122,21 @@ class Resolver:
             self._known.invalidate(lambda _, to: to is None or to.route.tenant_id == identifier)
 
 
-def spec_of(route: Route, version_id: str) -> SandboxSpec:
+def spec_of(route: Route, version: ActiveVersion) -> SandboxSpec:
     """The sandbox in which a version of this API runs now."""
-    return SandboxSpec(route.api_id, version_id, route.generation, route.resources)
+    return SandboxSpec(
+        api_id=route.api_id,
+        version_id=version.version_id,
+        generation=route.generation,
+        resources=route.resources,
+        tenant_id=route.tenant_id,
+        floor=route.floor,
+        layer=version.layer,
+    )
 
 
 def wanted_specs(route: Route) -> frozenset[SandboxSpec]:
     """The sandboxes that this API should have now."""
     if route.status != "active" or route.tenant_status != "active":
         return frozenset()
-    return frozenset(spec_of(route, version.version_id) for version in route.versions)
+    return frozenset(spec_of(route, version) for version in route.versions)

@@ -5,18 +5,28 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.store.database import SERVICE, Database
-from sandbox.types import Bundle, Resources
+from sandbox.types import Bundle, Resources, Tier
 
 _RESOURCE_NAMES = frozenset(field.name for field in fields(Resources))
 
 
 @dataclass(frozen=True, slots=True)
+class Instances:
+    """How many sandboxes a version may have, and how many calls each answers at once."""
+
+    min: int = 0
+    max: int = 1
+    concurrency: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class ActiveVersion:
-    """A version that answers; `weight` is its share among the active ones."""
+    """A version that answers; `weight` is its share among the active ones, 0 of a pinned one."""
 
     version_id: str
     n: int
     weight: int
+    layer: str = ""  # digest of its dependencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,8 @@ class Route:
     limits: Mapping[str, int | None]
     resources: Resources
     versions: tuple[ActiveVersion, ...]
+    floor: Tier | None = None
+    instances: Instances = Instances()
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Route":
@@ -46,10 +58,22 @@ class Route:
             limits=row["limits"] or {},
             resources=_resources(row["resources"] or {}),
             versions=tuple(
-                ActiveVersion(each["version_id"], each["n"], each["weight"])
+                ActiveVersion(each["version_id"], each["n"], each["weight"], each["layer"])
                 for each in row["versions"] or ()
             ),
+            floor=floor_of(row["tier"]),
+            instances=instances_of(row["instances"]),
         )
+
+
+def floor_of(stored: str | None) -> Tier | None:
+    """The weakest tier that will do; null asks for nothing."""
+    return Tier(stored) if stored else None
+
+
+def instances_of(stored: Mapping[str, Any]) -> Instances:
+    """From the JSON column. `Any`: a cell of a row."""
+    return Instances(stored["min"], stored["max"], stored["concurrency"])
 
 
 def _resources(stored: Mapping[str, Any]) -> Resources:
@@ -68,10 +92,10 @@ class RouteStore:
         row = await self._rpc("gateway_route", p_ref=reference)
         return None if row is None else Route.from_row(row)
 
-    async def version(self, api_id: str, n: int) -> str | None:
-        """Id of version `n` of an API; None when there is no such version."""
+    async def version(self, api_id: str, n: int) -> ActiveVersion | None:
+        """Version `n` of an API whether it is active or not; None when there is no such version."""
         row = await self._rpc("gateway_version", p_api_id=api_id, p_n=n)
-        return None if row is None else str(row["version_id"])
+        return None if row is None else ActiveVersion(row["version_id"], n, 0, row["layer"])
 
     async def bundle(self, version_id: str) -> Bundle | None:
         """What a version's sandbox is given; None when it was deleted in the meantime."""

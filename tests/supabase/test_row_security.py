@@ -14,6 +14,7 @@ from tests.support.factories import (
     MadeApi,
     add_member,
     make_api,
+    make_secret,
     make_tenant,
     make_user,
     usage_call,
@@ -36,6 +37,7 @@ MATRIX: Mapping[str, tuple[Sight, Sight, Sight, Sight, Sight]] = {
     "api_usage": ("sees", "sees", "empty", "denied", "sees"),
     "rate_limit_usage": ("sees", "sees", "empty", "denied", "sees"),
     "audit_log": ("sees", "empty", "empty", "denied", "sees"),
+    "api_secrets": ("sees", "sees", "empty", "denied", "sees"),
 }
 WHOLE_TABLES = [table for table in MATRIX if table != "plans"]
 
@@ -56,9 +58,11 @@ async def scene(database: Database, dsn: str) -> Scene:
     team = await make_tenant(database, owner)
     await add_member(database, team, member.id, "viewer")
     api = await make_api(database, team, created_by=owner.id)
-    await make_api(database, stranger.tenant_id, created_by=stranger.id)
+    theirs = await make_api(database, stranger.tenant_id, created_by=stranger.id)
     call = usage_call(api, time.time(), limits=[[f"tenant:{team}", "hour"]])
     await database.rpc("record_usage", {"p_calls": [call]}, identity=SERVICE)
+    for api_id in (api.id, theirs.id):
+        await make_secret(database, api_id, "TOKEN", hosts=None)
     return Scene(
         identities={
             "owner": owner.identity,
@@ -67,7 +71,10 @@ async def scene(database: Database, dsn: str) -> Scene:
             "anonymous": ANONYMOUS,
             "service": SERVICE,
         },
-        columns={"consumer_api_keys": "id,name,display"},
+        columns={
+            "consumer_api_keys": "id,name,display",
+            "api_secrets": "api_id,name,hosts,created_at,updated_at",
+        },
         rows={
             "plans": ("name", "free"),
             "user_profiles": ("id", owner.id),
@@ -81,6 +88,7 @@ async def scene(database: Database, dsn: str) -> Scene:
             "api_usage": ("api_id", api.id),
             "rate_limit_usage": ("subject", f"tenant:{team}"),
             "audit_log": ("target_id", api.id),
+            "api_secrets": ("api_id", api.id),
         },
         api=api,
     )
@@ -128,6 +136,28 @@ async def test_the_key_hash_is_readable_by_the_gateway_alone(
                     "consumer_api_keys", identity=scene.identities[actor], columns=columns
                 )
             assert caught.value.sqlstate == "42501"
+
+
+@pytest.mark.parametrize("columns", ["value", "name,value", "placeholder", "bytes", "*"])
+@pytest.mark.parametrize("actor", ["owner", "member", "stranger", "anonymous"])
+async def test_what_a_secret_is_is_readable_by_the_gateway_alone(
+    database: Database, scene: Scene, actor: str, columns: str
+) -> None:
+    with pytest.raises(DatabaseError) as caught:
+        await database.select("api_secrets", identity=scene.identities[actor], columns=columns)
+    assert caught.value.sqlstate == "42501"
+
+
+@pytest.mark.parametrize("actor", ["owner", "member", "stranger", "anonymous"])
+@pytest.mark.parametrize("function", ["gateway_bundle", "gateway_surroundings"])
+async def test_nobody_else_calls_what_answers_secrets(
+    database: Database, scene: Scene, actor: str, function: str
+) -> None:
+    argument = "p_version_id" if function == "gateway_bundle" else "p_api_id"
+    value = scene.api.version_id if function == "gateway_bundle" else scene.api.id
+    with pytest.raises(DatabaseError) as caught:
+        await database.rpc(function, {argument: value}, identity=scene.identities[actor])
+    assert caught.value.sqlstate == "42501"
 
 
 async def test_a_partition_cannot_be_addressed_past_its_parent(

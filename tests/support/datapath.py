@@ -54,7 +54,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.routes: dict[str, Route] = {}
         self.keys: dict[str, dict[str, Any]] = {}
-        self.pins: dict[tuple[str, int], str] = {}
+        self.pins: dict[tuple[str, int], ActiveVersion] = {}
         self.down: Exception | None = None
         self.gate = asyncio.Event()  # reads answer while it is set
         self.gate.set()
@@ -66,7 +66,7 @@ class MemoryStore:
         await self._read("route", reference)
         return found
 
-    async def version(self, api_id: str, n: int) -> str | None:
+    async def version(self, api_id: str, n: int) -> ActiveVersion | None:
         """A pinned version."""
         await self._read("version", (api_id, n))
         return self.pins.get((api_id, n))
@@ -103,7 +103,7 @@ class MemoryStore:
         route = replace(route, **changes)
         self.routes[route.api_id] = route
         for version in route.versions:
-            self.pins[(route.api_id, version.n)] = version.version_id
+            self.pins[(route.api_id, version.n)] = version
         return route
 
     def add_key(self, *routes: Route, **changes: Any) -> str:

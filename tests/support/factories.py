@@ -1,5 +1,6 @@
 """People, tenants, APIs and keys in a test's database, each made with one call."""
 
+import base64
 import hashlib
 import json
 from dataclasses import dataclass
@@ -176,6 +177,30 @@ async def add_version(
         "deploy": deploy,
     }
     answer: dict[str, Any] = await database.rpc("add_version", {"p": arguments}, identity=SERVICE)
+    return answer
+
+
+async def make_secret(
+    database: Database,
+    api_id: str,
+    name: str,
+    *,
+    value: bytes = b"ciphertext",
+    size: int = 8,
+    hosts: list[str] | None = None,
+    actor: str | None = None,
+) -> dict[str, Any]:
+    """A stored secret, whose ciphertext need not be one; answers what `set_secret` answers."""
+    placeholder = f"sgph_{uuid4().hex}" if hosts else None
+    secret = {
+        "name": name,
+        "value": base64.b64encode(value).decode(),
+        "bytes": size,
+        "hosts": hosts,
+        "placeholder": placeholder,
+    }
+    arguments = {"p_api_id": api_id, "p": secret, "p_actor": actor}
+    answer: dict[str, Any] = await database.rpc("set_secret", arguments, identity=SERVICE)
     return answer
 
 

@@ -29,7 +29,7 @@ def change(path: DataPath, route: Route, **changes: Any) -> Route:
     changed = replace(route, **changes)
     path.store.routes[route.api_id] = changed
     for version in changed.versions:
-        path.store.pins[(route.api_id, version.n)] = version.version_id
+        path.store.pins[(route.api_id, version.n)] = version
         path.sandboxes.handlers[version.version_id] = serve_forever
     path.news.publish("api", route.api_id)
     return changed
@@ -80,7 +80,7 @@ async def test_who_waits_too_long_for_a_start_gets_504_and_the_start_goes_on() -
 async def test_a_living_sandbox_is_found_without_reading_its_code(path: DataPath) -> None:
     """After a restart of the gateway, say; so it works while the database is down."""
     route, key = path.serve(serve_forever)
-    spec = spec_of(route, route.versions[0].version_id)
+    spec = spec_of(route, route.versions[0])
     assert (await path.call(f"/{route.api_id}", key)).status == 200
     held = path.leases.at_once(spec, is_pinned=False)
     assert held is not None
