@@ -9,6 +9,7 @@ from pathlib import Path
 
 # A Unix socket's path has 107 bytes at most; below `run` we need up to 45 of them.
 _LONGEST_RUN_PATH = 60
+_PASSABLE = 0o711
 
 
 class UnsafeDirectoryError(Exception):
@@ -25,19 +26,24 @@ def runtime_dir(data_dir: Path) -> Path:
     if len(os.fsencode(run)) > _LONGEST_RUN_PATH:
         name = hashlib.sha256(os.fsencode(run)).hexdigest()[:16]
         run = Path(tempfile.gettempdir()).resolve() / f"sandgate-{name}"
-    make_private(run)
+    make_private(run, passable=run.is_dir() and stat.S_IMODE(run.lstat().st_mode) == _PASSABLE)
     return run
 
 
-def make_private(path: Path) -> None:
-    """Make a directory 0700, or accept an existing one that is ours and nobody else's."""
+def make_private(path: Path, *, passable: bool = False) -> None:
+    """Make a directory 0700, or accept an existing one that is ours and nobody else's.
+
+    `passable`: 0711, so that another user of ours reaches a file in it that it knows by name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise UnsafeDirectoryError(f"{path} is not a directory of ours; remove it")
-    if found.st_mode & 0o077:
+    if found.st_mode & (0o066 if passable else 0o077):
         path.chmod(0o700)
+    if passable:
+        path.chmod(_PASSABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,21 @@ class RunPaths:
     def lock(self) -> Path:
         """Held by the one manager of this directory."""
         return self.run / "manager.lock"
+
+    @property
+    def door_socket(self) -> Path:
+        """Where the egress door takes the sandboxes' way out from the manager."""
+        return self.run / "door" / "door.sock"
+
+    @property
+    def door_ca(self) -> Path:
+        """Certificate with which the egress door signs; sandboxes trust it. Public."""
+        return self.run / "door" / "ca.pem"
+
+    @property
+    def data_socket(self) -> Path:
+        """Where the worker takes the sandboxes' way to their data from the manager."""
+        return self.run / "data" / "data.sock"
 
     @property
     def controls(self) -> Path:
@@ -87,7 +108,9 @@ class RunPaths:
         """What the next manager needs to adopt it."""
         return self.states / f"{sandbox_id}.json"
 
-    def make(self) -> None:
-        """Make all directories, private."""
-        for path in (self.run, self.controls, self.listeners, self.states):
+    def make(self, *, passable: bool = False) -> None:
+        """Make the manager's directories, private; `passable` where another user connects."""
+        for path in (self.run, self.listeners):
+            make_private(path, passable=passable)
+        for path in (self.controls, self.states):
             make_private(path)
