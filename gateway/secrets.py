@@ -18,6 +18,7 @@ from gateway.errors import SandgateError
 
 FILE_NAME = "secrets.json"
 _KEY_HASH_BYTES = 32
+_SECRETS_KEY_BYTES = 32
 
 
 class SecretsError(SandgateError):
@@ -34,16 +35,19 @@ class Secrets:
     jwt_private_key_pem: str  # ES256, signs sessions
     jwt_kid: str
     admin_api_key: SecretStr
+    secrets_key: bytes  # the secrets of APIs are encrypted under it
 
     def __repr__(self) -> str:
         names = ", ".join(f"{field.name}=…" for field in fields(self))
         return f"Secrets({names})"
 
 
-def load_or_create_secrets(data_dir: Path, admin_api_key: SecretStr | None = None) -> Secrets:
+def load_or_create_secrets(
+    data_dir: Path, admin_api_key: SecretStr | None = None, secrets_key: SecretStr | None = None
+) -> Secrets:
     """The secrets of this data directory, made at the first call.
 
-    A configured `admin_api_key` takes the place of the stored one and is not stored.
+    A configured one takes the place of the stored one and is not stored.
     """
     path = data_dir / FILE_NAME
     try:
@@ -52,7 +56,10 @@ def load_or_create_secrets(data_dir: Path, admin_api_key: SecretStr | None = Non
             fcntl.flock(lock, fcntl.LOCK_EX)  # two first starts at once make one set
             if not path.exists():
                 _write(path, _make())
-        stored = _read(path)
+            stored = _read(path)
+            if "secrets_key" not in stored:  # made by a release that had no secrets of APIs
+                stored["secrets_key"] = _random_key()
+                _write(path, stored)
     except OSError as error:
         raise SecretsError(
             f"{error.filename or path} cannot be used ({error.strerror}); "
@@ -63,6 +70,9 @@ def load_or_create_secrets(data_dir: Path, admin_api_key: SecretStr | None = Non
         jwt_private_key_pem=stored["jwt_private_key_pem"],
         jwt_kid=stored["jwt_kid"],
         admin_api_key=admin_api_key or SecretStr(stored["admin_api_key"]),
+        secrets_key=_configured_key(secrets_key)
+        if secrets_key is not None
+        else _secrets_key(stored["secrets_key"], path),
     )
 
 
@@ -74,7 +84,12 @@ def _make() -> dict[str, str]:
         "jwt_private_key_pem": pem.decode(),
         "jwt_kid": randomness.token_hex(8),
         "admin_api_key": f"sg_admin_{randomness.token_urlsafe(32)}",
+        "secrets_key": _random_key(),
     }
+
+
+def _random_key() -> str:
+    return base64.b64encode(randomness.token_bytes(_SECRETS_KEY_BYTES)).decode()
 
 
 def _private(path: str, flags: int) -> int:
@@ -106,9 +121,12 @@ def _read(path: Path) -> dict[str, str]:
         except ValueError as error:
             raise SecretsError(_damaged(path)) from error
     names = ("key_hash_secret", "jwt_private_key_pem", "jwt_kid", "admin_api_key")
-    if not isinstance(values, dict) or any(not _present(values.get(name)) for name in names):
+    if not isinstance(values, dict):
         raise SecretsError(_damaged(path))
-    return {name: values[name] for name in names}
+    later = ("secrets_key",) if "secrets_key" in values else ()
+    if any(not _present(values.get(name)) for name in (*names, *later)):
+        raise SecretsError(_damaged(path))
+    return {name: values[name] for name in (*names, *later)}
 
 
 def _hash_secret(text: str, path: Path) -> bytes:
@@ -119,6 +137,28 @@ def _hash_secret(text: str, path: Path) -> bytes:
     if len(secret) < _KEY_HASH_BYTES:
         raise SecretsError(_damaged(path))
     return secret
+
+
+def _secrets_key(text: str, path: Path) -> bytes:
+    key = _decoded_key(text)
+    if key is None:
+        raise SecretsError(_damaged(path))
+    return key
+
+
+def _configured_key(value: SecretStr) -> bytes:
+    key = _decoded_key(value.get_secret_value())
+    if key is None:
+        raise SecretsError("SECRETS_KEY must be 32 random bytes in base64.")
+    return key
+
+
+def _decoded_key(text: str) -> bytes | None:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return key if len(key) == _SECRETS_KEY_BYTES else None
 
 
 def _present(value: object) -> bool:

@@ -1,5 +1,6 @@
 """The installation's secrets: made once, private, complete or refused."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 from gateway.secrets import load_or_create_secrets
 secrets = load_or_create_secrets(Path(sys.argv[1]))
 print(secrets.key_hash_secret.hex(), secrets.jwt_kid, secrets.admin_api_key.get_secret_value())
+print(secrets.secrets_key.hex())
 """
 
 
@@ -73,18 +75,80 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> No
 
 
 @pytest.mark.parametrize(
+    "name", ["key_hash_secret", "jwt_private_key_pem", "jwt_kid", "admin_api_key", "secrets_key"]
+)
+@pytest.mark.parametrize("value", ["", "  ", None, 5])
+def test_an_empty_secret_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    load_or_create_secrets(tmp_path)
+    path = tmp_path / "secrets.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    with pytest.raises(SecretsError, match="damaged or has an empty secret"):
+        load_or_create_secrets(tmp_path)
+
+
+@pytest.mark.parametrize(
     "name", ["key_hash_secret", "jwt_private_key_pem", "jwt_kid", "admin_api_key"]
 )
-@pytest.mark.parametrize("value", ["", "  ", None, 5, "absent"])
-def test_an_empty_or_missing_secret_is_refused(tmp_path: Path, name: str, value: object) -> None:
+def test_a_missing_secret_is_refused(tmp_path: Path, name: str) -> None:
     load_or_create_secrets(tmp_path)
     path = tmp_path / "secrets.json"
     values = json.loads(path.read_text())
-    values[name] = value
-    if value == "absent":
-        del values[name]
+    del values[name]
     path.write_text(json.dumps(values))
     with pytest.raises(SecretsError, match="damaged or has an empty secret"):
+        load_or_create_secrets(tmp_path)
+
+
+def without_secrets_key(data_dir: Path) -> dict[str, str]:
+    """The data directory as a release left it that did not know this secret."""
+    load_or_create_secrets(data_dir)
+    path = data_dir / "secrets.json"
+    values: dict[str, str] = json.loads(path.read_text())
+    del values["secrets_key"]
+    path.write_text(json.dumps(values))
+    return values
+
+
+def test_an_older_installation_gets_the_secrets_key_once(tmp_path: Path) -> None:
+    before = without_secrets_key(tmp_path)
+    first = load_or_create_secrets(tmp_path)
+    assert first == load_or_create_secrets(tmp_path)
+    assert len(first.secrets_key) == 32
+    path = tmp_path / "secrets.json"
+    after = json.loads(path.read_text())
+    assert {name: after[name] for name in before} == before
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_damaged_older_file_is_not_touched(tmp_path: Path) -> None:
+    without_secrets_key(tmp_path)
+    path = tmp_path / "secrets.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "jwt_kid": ""}))
+    before = path.read_text()
+    with pytest.raises(SecretsError, match="restore it from a backup"):
+        load_or_create_secrets(tmp_path)
+    assert path.read_text() == before
+
+
+def test_a_configured_secrets_key_is_used_and_not_stored(tmp_path: Path) -> None:
+    chosen = base64.b64encode(b"k" * 32).decode()
+    assert load_or_create_secrets(tmp_path, None, SecretStr(chosen)).secrets_key == b"k" * 32
+    assert chosen not in (tmp_path / "secrets.json").read_text()
+    assert load_or_create_secrets(tmp_path).secrets_key != b"k" * 32
+
+
+@pytest.mark.parametrize("text", ["", " ", "k" * 32, "!!", base64.b64encode(b"short").decode()])
+def test_a_configured_secrets_key_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SecretsError, match="SECRETS_KEY must be 32 random bytes"):
+        load_or_create_secrets(tmp_path, None, SecretStr(text))
+
+
+@pytest.mark.parametrize("value", ["!!", "c2hvcnQ="])
+def test_a_stored_secrets_key_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
+    load_or_create_secrets(tmp_path)
+    path = tmp_path / "secrets.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "secrets_key": value}))
+    with pytest.raises(SecretsError, match="damaged"):
         load_or_create_secrets(tmp_path)
 
 
@@ -113,7 +177,10 @@ def test_a_directory_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None
         load_or_create_secrets(tmp_path / "file" / "d")
 
 
-def test_processes_that_start_at_once_get_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_older", [False, True])
+def test_processes_that_start_at_once_get_the_same(tmp_path: Path, is_older: bool) -> None:
+    if is_older:
+        without_secrets_key(tmp_path / "d")
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", LOADER, str(tmp_path / "d")], stdout=subprocess.PIPE, text=True
