@@ -1,10 +1,13 @@
 """Settings, read once from the environment or `.env`; nothing else looks at the environment."""
 
+import base64
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SECRETS_KEY_BYTES = 32
 
 
 class Settings(BaseSettings):
@@ -23,15 +26,30 @@ class Settings(BaseSettings):
 
     admin_api_key: SecretStr | None = None
 
-    sandbox_runtime: Literal["auto", "docker", "bubblewrap", "fake"] = "auto"
+    sandbox_runtime: Literal["auto", "docker", "gvisor", "bubblewrap", "fake"] = "auto"
+    sandbox_tier_floor: Literal["vm", "gvisor", "runc", "bwrap"] | None = None
     base_image: str = Field(default="scratch", min_length=1)
     sandbox_blanks: int = Field(default=2, ge=0, le=64)
     sandbox_max: int = Field(default=100, ge=1, le=10_000)
+    sandbox_tenant_max: int = Field(default=50, ge=1, le=10_000)
+    sandbox_lease_seconds: float = Field(default=10, ge=1)
     sandbox_idle_seconds: float = Field(default=600, gt=0)
+    sandbox_life_seconds: float = Field(default=86_400, ge=60)
     sandbox_start_seconds: float = Field(default=10, gt=0)
 
     call_deadline_seconds: float = Field(default=30, gt=0)
     call_body_bytes: int = Field(default=10 * 1024 * 1024, ge=0)
+    call_cpu_seconds: float = Field(default=15, gt=0)
+
+    package_index_url: str = Field(default="https://pypi.org/simple", pattern=r"^https?://[^\s@]+$")
+    package_cooldown_days: int = Field(default=7, ge=0, le=3650)
+    package_allow: str = ""
+    package_deny: str = ""
+
+    secrets_key: SecretStr | None = None
+    egress_nameservers: str = ""
+    egress_connection_seconds: float = Field(default=300, gt=0)
+    egress_bytes: int = Field(default=100 * 1024 * 1024, ge=1)
 
     code_bytes: int = Field(default=1024 * 1024, ge=1)
     journal_seconds: float = Field(default=0.5, gt=0)
@@ -43,6 +61,33 @@ class Settings(BaseSettings):
         if value is not None and len(value.get_secret_value()) < 20:
             raise ValueError("ADMIN_API_KEY must have at least 20 characters")
         return value
+
+    @field_validator("secrets_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        """32 bytes in base64: a password would be guessed."""
+        if value is None:
+            return None
+        try:
+            size = len(base64.b64decode(value.get_secret_value(), validate=True))
+        except ValueError:
+            size = 0
+        if size != _SECRETS_KEY_BYTES:
+            raise ValueError(
+                "SECRETS_KEY must be 32 random bytes in base64; make one with: "
+                "head -c 32 /dev/urandom | base64"
+            )
+        return value
+
+    def as_environment(self) -> dict[str, str]:
+        """What was set, as variables for a child that cannot read our `.env`."""
+        values: dict[str, str] = {}
+        for name in self.model_fields_set:
+            value = getattr(self, name)
+            if value is not None:
+                shown = value.get_secret_value() if isinstance(value, SecretStr) else value
+                values[name.upper()] = str(shown)
+        return values | {"SANDGATE_DATA_DIR": str(self.data_dir)}
 
     @property
     def data_dir(self) -> Path:

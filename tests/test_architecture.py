@@ -25,10 +25,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gateway.reserved",
         "gateway.logs",
         "gateway.addresses",
+        "gateway.users",
         "gateway.deadline",
     ),
 )
-SANDBOX_FOR_GATEWAY = {"sandbox.types", "sandbox.client", "sandbox.paths"}
+SANDBOX_FOR_GATEWAY = {
+    "sandbox.types",
+    "sandbox.client",
+    "sandbox.paths",
+    "sandbox.outlet_server",  # the worker serves sandboxes their data
+}
 ONLY_IN = {
     "asyncpg": ("gateway/store/",),
     "docker": ("sandbox/runtimes/",),

@@ -37,6 +37,7 @@ class Program:
     environment: Sequence[str] | None = None
     stop_seconds: float = 15.0
     extra: Mapping[str, str] = field(default_factory=dict)
+    become: Callable[[], None] | None = None  # in the child, before exec: who it is from then on
 
 
 def environment_of(program: Program) -> dict[str, str]:
@@ -45,10 +46,15 @@ def environment_of(program: Program) -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ} | dict(program.extra)
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """Runs in the child before exec: the kernel ends it when the supervisor's main thread dies."""
+def _die_with(parent: int, become: Callable[[], None] | None) -> Callable[[], None]:
+    """Runs in the child before exec: the kernel ends it when the supervisor's main thread dies.
+
+    Who it is comes first, because the kernel forgets that wish when a process changes its user.
+    """
 
     def before_exec() -> None:
+        if become is not None:
+            become()
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:  # the parent died between fork and prctl
             os._exit(1)
@@ -67,7 +73,8 @@ async def start(program: Program) -> asyncio.subprocess.Process:
             env=environment_of(program),
             pass_fds=tuple(program.pass_fds),
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),
+            preexec_fn=_die_with(os.getpid(), program.become),
+            cwd="/",
         )
 
 

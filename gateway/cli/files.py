@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gateway import secrets
 from gateway.cli.failures import DataDirError
+from gateway.users import DOOR, GATEWAY
 
 
 def make_data_dir(path: Path) -> None:
@@ -26,6 +28,20 @@ def make_data_dir(path: Path) -> None:
             f"the data directory {path} cannot be written ({error.strerror}); "
             "make it writable or choose another with SANDGATE_DATA_DIR"
         ) from error
+
+
+def hand_over(data_dir: Path, run_dir: Path) -> None:
+    """As root: give each process user its own files, and a way to them, and nothing else."""
+    for folder in (data_dir, run_dir):
+        folder.chmod(0o711)
+    for path in (data_dir / "journal", *sorted((data_dir / "journal").iterdir())):
+        os.chown(path, GATEWAY.uid, GATEWAY.uid, follow_symlinks=False)
+    for name in (secrets.FILE_NAME, f"{secrets.FILE_NAME}.lock"):
+        os.chown(data_dir / name, GATEWAY.uid, GATEWAY.uid, follow_symlinks=False)
+    for user, name in ((GATEWAY, "data"), (DOOR, "door")):
+        folder = run_dir / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        os.chown(folder, user.uid, user.uid, follow_symlinks=False)
 
 
 def write_private(path: Path, value: Mapping[str, Any]) -> None:

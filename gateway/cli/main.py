@@ -74,11 +74,15 @@ def gateway_command(
 
 
 @app.command("worker", hidden=True)
-def worker_command() -> None:
+def worker_command(
+    run_dir: Annotated[
+        Path | None, typer.Option(help="directory in which to serve sandboxes their data")
+    ] = None,
+) -> None:
     """The worker process; `sandgate serve` starts it."""
     from gateway.worker import run_worker
 
-    run_worker(settings())
+    run_worker(settings(), run_dir)
 
 
 @app.command("migrate")

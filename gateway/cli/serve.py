@@ -12,15 +12,17 @@ from pathlib import Path
 import httpx
 
 from gateway.addresses import base_url
-from gateway.cli import admin, files, first_run
+from gateway.cli import admin, files, first_run, identity
 from gateway.cli.children import MANAGER_ENVIRONMENT, Program
 from gateway.cli.failures import StartError
+from gateway.cli.identity import Identities
 from gateway.cli.listener import open_listener
 from gateway.cli.supervisor import ChildProcess, Supervisor
 from gateway.secrets import Secrets, load_or_create_secrets
 from gateway.settings import Settings
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.migrate import migrate
+from gateway.users import by_root
 from sandbox.paths import runtime_dir
 
 READY_SECONDS = 180.0  # the first start builds the runner root, and the image when docker is there
@@ -84,11 +86,13 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         files.make_data_dir(data_dir)
         stack.enter_context(files.sole_owner(data_dir))
         secrets = load_or_create_secrets(data_dir, settings.admin_api_key)
+        run_dir = runtime_dir(data_dir)
+        users = Identities()  # INTEGRATE: _identities(data_dir, run_dir)
         supervisor = await stack.enter_async_context(Supervisor())
         postgres = EmbeddedPostgres(data_dir)
         await supervisor.keep(KeptPostgres(postgres))
         await migrate(postgres.socket_dir)
-        await supervisor.keep(*_programs(settings, listener))
+        await supervisor.keep(*_programs(settings, run_dir, listener, users))
         url = base_url(listener)
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=url, timeout=60, trust_env=False)
@@ -98,15 +102,26 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         await stop.wait()
 
 
-def _programs(settings: Settings, listener: socket.socket) -> tuple[ChildProcess, ...]:
+def _identities(data_dir: Path, run_dir: Path) -> Identities:
+    """Who the children become; says so when they must keep what this process has."""
+    if by_root():
+        files.hand_over(data_dir, run_dir)
+    found = identity.identities(data_dir, run_dir)
+    if found.reason:
+        say(f"warning: every process keeps root, because {found.reason}")
+    return found
+
+
+def _programs(
+    settings: Settings, run_dir: Path, listener: socket.socket, users: Identities
+) -> tuple[ChildProcess, ...]:
     """Manager, gateway and worker, in the order they start."""
     data_dir = settings.data_dir
-    run_dir = runtime_dir(data_dir)
-    own = {"SANDGATE_DATA_DIR": str(data_dir)}
+    own = settings.as_environment() | users.home
     sandgate = (sys.executable, "-m", "gateway.cli.main")
     manager = Program(
         "manager",
-        manager_arguments(settings, run_dir),
+        (*manager_arguments(settings, run_dir), *users.manager_arguments),
         files.fresh_log(data_dir, "manager"),
         environment=MANAGER_ENVIRONMENT,
         stop_seconds=30,
@@ -116,10 +131,17 @@ def _programs(settings: Settings, listener: socket.socket) -> tuple[ChildProcess
         (*sandgate, "gateway", "--fd", str(listener.fileno()), "--run-dir", str(run_dir)),
         files.fresh_log(data_dir, "gateway"),
         pass_fds=(listener.fileno(),),
+        environment=users.environment,
         extra=own,
+        become=users.gateway,
     )
     worker = Program(
-        "worker", (*sandgate, "worker"), files.fresh_log(data_dir, "worker"), extra=own
+        "worker",
+        (*sandgate, "worker"),
+        files.fresh_log(data_dir, "worker"),
+        environment=users.environment,
+        extra=own,
+        become=users.gateway,
     )
     return ChildProcess(manager), ChildProcess(gateway), ChildProcess(worker)
 

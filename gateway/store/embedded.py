@@ -27,7 +27,6 @@ _SOCKET_DIR_BYTES = 90  # the whole socket path may have about 107
 _LOG_BYTES = 8 * 1024 * 1024
 _SETTINGS = {
     "listen_addresses": "",
-    "unix_socket_permissions": "0700",
     "shared_buffers": "64MB",
     "max_connections": "60",
     "wal_level": "minimal",
@@ -133,6 +132,7 @@ class EmbeddedPostgres:
         self._programs = await asyncio.to_thread(self._find_programs)
         await asyncio.to_thread(self._ensure_cluster)
         self._ensure_socket_dir()
+        self._user.open_to_gateway(self.socket_dir)
         await self._end_predecessor(deadline)
         await self._run(deadline)
 
@@ -199,7 +199,7 @@ class EmbeddedPostgres:
             self._user.own(folder)
         except FileExistsError:
             found = folder.lstat()
-            if folder.is_symlink() or found.st_uid != self._user.uid or found.st_mode & 0o77:
+            if folder.is_symlink() or found.st_uid != self._user.uid or found.st_mode & 0o67:
                 raise PostgresStartError(
                     f"{folder} exists and is not private; remove it."
                 ) from None
@@ -247,7 +247,7 @@ class EmbeddedPostgres:
             await _pause(deadline, f"An older Postgres does not let go.\n{tail}")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        options = dict(self._settings)
+        options = {**self._user.socket_settings, **self._settings}
         own = self.socket_dir == self._cluster
         options["unix_socket_directories"] = "." if own else str(self.socket_dir)
         command = [self._program("postgres"), "-D", self._seen(self._cluster)]
