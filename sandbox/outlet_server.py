@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -108,6 +109,8 @@ class _Server:
                 continue
             await self._end_session()
             self._session = asyncio.create_task(self._serve(sock))
+            # not by the task itself: one that is cancelled at once never gets to run
+            self._session.add_done_callback(partial(_close_socket, sock))
 
     async def close(self) -> None:
         await self._end_session()
@@ -142,7 +145,6 @@ class _Server:
                 self._voice = None
             await voice.close()
             outlet_wire.close_all(descriptors)
-            sock.close()
 
     def _hear(self, message: Message, descriptors: list[int]) -> None:
         match message:
@@ -175,6 +177,10 @@ class _Server:
     def _say(self, sandbox_id: str, text: str) -> None:
         if self._voice is not None:
             self._voice.say(sandbox_id, text)
+
+
+def _close_socket(sock: socket.socket, _: object) -> None:
+    sock.close()
 
 
 def _listener(descriptors: list[int]) -> socket.socket:
