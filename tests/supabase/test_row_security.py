@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from gateway.store.database import ANONYMOUS, SERVICE, Database, DatabaseError, Filter, Identity
+from gateway.store.kv import KvStore
 from tests.support.factories import (
     MadeApi,
     add_member,
@@ -32,6 +33,8 @@ MATRIX: Mapping[str, tuple[Sight, Sight, Sight, Sight, Sight]] = {
     "apis": ("sees", "sees", "empty", "denied", "sees"),
     "api_versions": ("sees", "sees", "empty", "denied", "sees"),
     "deployments": ("sees", "sees", "empty", "denied", "sees"),
+    "api_kv": ("sees", "sees", "empty", "denied", "sees"),
+    "api_kv_totals": ("sees", "sees", "empty", "denied", "sees"),
     "consumer_api_keys": ("sees", "sees", "empty", "denied", "sees"),
     "consumer_api_key_apis": ("sees", "sees", "empty", "denied", "sees"),
     "api_usage": ("sees", "sees", "empty", "denied", "sees"),
@@ -63,6 +66,7 @@ async def scene(database: Database, dsn: str) -> Scene:
     await database.rpc("record_usage", {"p_calls": [call]}, identity=SERVICE)
     for api_id in (api.id, theirs.id):
         await make_secret(database, api_id, "TOKEN", hosts=None)
+        await KvStore(database).set(api_id, "key", "1")
     return Scene(
         identities={
             "owner": owner.identity,
@@ -83,6 +87,8 @@ async def scene(database: Database, dsn: str) -> Scene:
             "apis": ("id", api.id),
             "api_versions": ("api_id", api.id),
             "deployments": ("api_id", api.id),
+            "api_kv": ("api_id", api.id),
+            "api_kv_totals": ("api_id", api.id),
             "consumer_api_keys": ("id", api.key.id),
             "consumer_api_key_apis": ("key_id", api.key.id),
             "api_usage": ("api_id", api.id),
