@@ -1,31 +1,30 @@
-"""Turns "this sandbox is needed" into a lease, once however many calls wait for it."""
+"""Turns "this sandbox is needed" into a lease, or into what its callers are told instead."""
 
-import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from gateway.errors import NoCapacityError, SandboxesUnavailableError, SandgateError
 from gateway.proxy.errors import (
+    ApiCrashLoopError,
     ApiNotFoundError,
     ApiStartFailedError,
-    QueueFullError,
+    DependenciesUnavailableError,
+    TierUnavailableError,
+    VersionRevertedError,
 )
-from sandbox.types import (
-    Bundle,
-    CapacityError,
-    Lease,
-    ManagerUnavailableError,
-    SandboxError,
-    SandboxSpec,
-    StartFailedError,
-)
+from sandbox import types as sandbox
+from sandbox.types import Bundle, Lease, SandboxError, SandboxSpec
 
 _log = logging.getLogger(__name__)
 
-MAX_WAITING = 5000
 FAILED_SECONDS = 2.0  # a start that failed is not tried again by every call that comes
+_MAX_TEXT = 500
+
+# Given the spec and the reason; answers whether another version serves now.
+OnCrashLoop = Callable[[SandboxSpec, str], Awaitable[bool]]
 
 
 class Starter(Protocol):
@@ -48,53 +47,48 @@ class BundleStore(Protocol):
         ...
 
 
+async def _stays(_spec: SandboxSpec, _reason: str) -> bool:
+    """Nobody puts another version in its place."""
+    return False
+
+
 class Activation:
-    """One start per spec at a time; calls wait for it, boundedly many."""
+    """Asks for one sandbox at a time per spec: who asks sees to that.
+
+    A version that cannot run is reported to `on_crash_loop`. When another one serves in its
+    place, the calls that met the failure get VersionRevertedError and are led there.
+    """
 
     def __init__(
-        self, manager: Starter, bundles: BundleStore, *, clock: Callable[[], float] = time.monotonic
+        self,
+        manager: Starter,
+        bundles: BundleStore,
+        *,
+        on_crash_loop: OnCrashLoop = _stays,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._manager = manager
         self._bundles = bundles
+        self._on_crash_loop = on_crash_loop
         self._clock = clock
-        self._starting: dict[SandboxSpec, asyncio.Task[Lease]] = {}
-        self._failed: dict[SandboxSpec, tuple[float, SandgateError]] = {}
-        self.waiting = 0  # calls in the queue now
+        self._failed: dict[SandboxSpec, tuple[float, SandgateError | VersionRevertedError]] = {}
 
     async def lease(self, spec: SandboxSpec) -> Lease:
-        """A lease on a sandbox of this spec; the caller keeps the deadline."""
+        """A lease on a sandbox of this spec: the living one, else a new one."""
         self._raise_recent_failure(spec)
-        if self.waiting >= MAX_WAITING:
-            raise QueueFullError("Too many calls wait for a sandbox to start.", retry_after=2)
-        task = self._starting.get(spec)
-        if task is None:
-            task = self._starting[spec] = asyncio.create_task(self._start(spec))
-            task.add_done_callback(lambda done: self._finished(spec, done))
-        self.waiting += 1
-        try:
-            return await asyncio.shield(task)  # the start outlives a caller who leaves
-        finally:
-            self.waiting -= 1
-
-    async def close(self) -> None:
-        """Give up what is being started."""
-        tasks = list(self._starting.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _start(self, spec: SandboxSpec) -> Lease:
         try:
             return await self._ask(spec)
-        except StartFailedError as error:
-            raise self._remember(spec, error) from error
-        except CapacityError as error:
-            raise NoCapacityError(retry_after=5) from error
-        except ManagerUnavailableError as error:
-            raise SandboxesUnavailableError(retry_after=2) from error
+        except sandbox.StartFailedError as error:
+            failure = ApiStartFailedError(f"Its code does not start: {_public(error)}")
+            raise await self._cannot_run(spec, failure, _public(error)) from error
+        except sandbox.CrashLoopError as error:
+            crashed = ApiCrashLoopError(
+                error.crashes, error.end.value, math.ceil(error.retry_seconds)
+            )
+            reason = f"{error.end.value}: {error.reason}"[:_MAX_TEXT]
+            raise await self._cannot_run(spec, crashed, reason) from error
         except SandboxError as error:
-            _log.exception("the manager refused %s", spec)
-            raise SandboxesUnavailableError(retry_after=5) from error
+            raise _refused(spec, error) from error
 
     async def _ask(self, spec: SandboxSpec) -> Lease:
         """A living one costs no read of its code."""
@@ -106,17 +100,17 @@ class Activation:
             raise ApiNotFoundError("This version was deleted.")
         return await self._manager.acquire(spec, bundle)
 
-    def _finished(self, spec: SandboxSpec, task: "asyncio.Task[Lease]") -> None:
-        del self._starting[spec]
-        if not task.cancelled():
-            task.exception()  # counts as seen, also when every caller has left
-
-    def _remember(self, spec: SandboxSpec, error: StartFailedError) -> SandgateError:
-        failure = ApiStartFailedError(f"Its code does not start: {_public(error)}")
+    async def _cannot_run(
+        self, spec: SandboxSpec, failure: SandgateError, reason: str
+    ) -> SandgateError | VersionRevertedError:
+        """What to raise now, and for a while to everybody who asks."""
+        told: SandgateError | VersionRevertedError = failure
+        if await self._on_crash_loop(spec, reason):
+            told = VersionRevertedError(failure)
         now = self._clock()
         self._failed = {each: kept for each, kept in self._failed.items() if kept[0] > now}
-        self._failed[spec] = (now + FAILED_SECONDS, failure)
-        return failure
+        self._failed[spec] = (now + FAILED_SECONDS, told)
+        return told
 
     def _raise_recent_failure(self, spec: SandboxSpec) -> None:
         failed = self._failed.get(spec)
@@ -127,6 +121,25 @@ class Activation:
             raise error.with_traceback(None)
 
 
-def _public(error: StartFailedError) -> str:
+def _refused(spec: SandboxSpec, error: SandboxError) -> SandgateError:
+    """What callers are told when the manager gives no lease and the code is not to blame."""
+    match error:
+        case sandbox.CapacityError():
+            return NoCapacityError(str(error)[:_MAX_TEXT], retry_after=5)
+        case sandbox.TierUnavailableError():
+            return TierUnavailableError(
+                "This machine offers no tier as strong as this API asks for.", retry_after=60
+            )
+        case sandbox.DependencyError():
+            return DependenciesUnavailableError(
+                "The packages that it depends on cannot be had.", retry_after=30
+            )
+        case sandbox.ManagerUnavailableError():
+            return SandboxesUnavailableError(retry_after=2)
+    _log.error("the manager refused %s", spec, exc_info=error)
+    return SandboxesUnavailableError(retry_after=5)
+
+
+def _public(error: sandbox.StartFailedError) -> str:
     """Kind and reason; file, line and traceback are for the owner's log."""
-    return f"{error.kind.value}: {error.reason}"[:500]
+    return f"{error.kind.value}: {error.reason}"[:_MAX_TEXT]

@@ -14,6 +14,7 @@ class Call:
 
     __slots__ = (
         "at",
+        "begun_at",
         "deadline",
         "error_code",
         "grant",
@@ -23,6 +24,7 @@ class Call:
         "own_headers",
         "path",
         "query",
+        "ref",
         "request_bytes",
         "request_id",
         "response_bytes",
@@ -39,6 +41,7 @@ class Call:
         self.request_id = request_id
         self.method: str = scope["method"]
         self.query: bytes = scope["query_string"]
+        self.ref = ""
         self.root = b""
         self.path = b"/"  # inside the API
         self.own_headers: list[Field] = []  # about limits; part of every answer once known
@@ -49,6 +52,7 @@ class Call:
         self.version = 0
         # of the answer
         self.has_begun = False
+        self.begun_at = 0.0  # time.perf_counter
         self.status = 0
         self.error_code: str | None = None
         self.request_bytes = 0
@@ -57,6 +61,7 @@ class Call:
 
     def address(self, reference: Reference) -> None:
         """Now it is known which part of the path is the API's."""
+        self.ref = reference.ref
         self.root = reference.root
         self.path = reference.path
 

@@ -17,13 +17,16 @@ from gateway.problems import render
 from gateway.proxy.body import Caller
 from gateway.proxy.call import Call
 from gateway.proxy.errors import (
+    ApiDiedError,
     ApiNotFoundError,
+    ApiTimeoutError,
     BodyTooLargeError,
     ClientGoneError,
     GatewayStoppedError,
     RateLimitedError,
     UnreadError,
     UploadTooSlowError,
+    VersionRevertedError,
 )
 from gateway.proxy.forward import Exchange, body_message, start_message
 from gateway.proxy.head import AnswerHead
@@ -136,8 +139,12 @@ class Endpoint:
                 await self._first_piece(call, caller)
             try:
                 head, last = await self._exchange(call, target, request, caller, send)
-            except UnreadError:  # a sandbox that just ended: the app has seen nothing of it
-                head, last = await self._exchange(call, target, request, caller, send)
+            except (UnreadError, VersionRevertedError) as error:  # the app has seen nothing of it
+                target = await self._again(call, target, error)
+                try:
+                    head, last = await self._exchange(call, target, request, caller, send)
+                except VersionRevertedError as reverted:  # once is enough
+                    raise reverted.cause from reverted
         finally:
             call.request_bytes = caller.size
         call.response_bytes += len(last)
@@ -155,9 +162,33 @@ class Endpoint:
         if borrowed is None:
             borrowed = await loan(self._leases, target, call.deadline)
         try:
-            return await Exchange(call, request, caller, borrowed.connection, send).run()
+            outcome = await Exchange(call, request, caller, borrowed.connection, send).run()
+            if borrowed.fresh is not None:
+                borrowed.answered(call.begun_at or time.perf_counter())
+            return outcome
+        except ApiTimeoutError:
+            borrowed.overdue()
+            raise
+        except ApiDiedError as error:
+            if not call.has_begun and not isinstance(error, UnreadError):
+                error.detail = await borrowed.why_it_died() or error.detail
+            raise
         finally:
             borrowed.give_back()
+
+    async def _again(
+        self, call: Call, target: Target, error: UnreadError | VersionRevertedError
+    ) -> Target:
+        """Where to try once more: with a new sandbox, or with the version that serves now."""
+        if isinstance(error, UnreadError):
+            return target
+        if target.is_pinned:
+            raise error.cause from error
+        now = await self._resolver.target(await self._resolver.find(call.ref), None)
+        if now.spec.version_id == target.spec.version_id:
+            raise error.cause from error
+        call.version = now.n
+        return now
 
     async def _first_piece(self, call: Call, caller: Caller) -> None:
         try:

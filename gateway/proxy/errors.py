@@ -109,6 +109,25 @@ class ApiStartFailedError(SandgateError):
     status, code, title = 502, "api_start_failed", "The API does not start"
 
 
+class ApiCrashLoopError(UnavailableError):
+    """It crashed too often in a row; the next start is tried after a while."""
+
+    code, title = "api_crash_loop", "The API keeps crashing"
+
+    def __init__(self, crashes: int, end: str, retry_after: int) -> None:
+        super().__init__(
+            f"It ended {crashes} times in a row, last because of: {end}. "
+            f"The next start is in {max(retry_after, 1)} seconds.",
+            retry_after=max(retry_after, 1),
+        )
+
+
+class DependenciesUnavailableError(UnavailableError):
+    """The packages it was deployed with are not here and cannot be had again."""
+
+    code, title = "dependencies_unavailable", "The API's packages are missing"
+
+
 class ApiDiedError(SandgateError):
     """It took the call and ended before it had answered in full."""
 
@@ -140,8 +159,14 @@ class WebSocketUnsupportedError(SandgateError):
     status, code, title = 501, "websocket_unsupported", "WebSocket is not supported"
 
 
+class TierUnavailableError(UnavailableError):
+    """Nothing here isolates as strongly as the API or the installation asks for."""
+
+    code, title = "tier_unavailable", "No sandbox is strong enough"
+
+
 class QueueFullError(UnavailableError):
-    """Too many calls wait for sandboxes to start."""
+    """Too many calls wait for sandboxes."""
 
     code, title = "queue_full", "Too many calls wait for this API"
 
@@ -154,3 +179,14 @@ class GatewayStoppedError(UnavailableError):
 
 class NothingSentError(Exception):
     """No byte of the call reached the sandbox, so that it may be sent to another one."""
+
+
+class VersionRevertedError(Exception):
+    """This version cannot run and another one serves in its place: ask for the route again.
+
+    `cause` is for the calls that want this very version.
+    """
+
+    def __init__(self, cause: SandgateError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause

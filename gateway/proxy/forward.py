@@ -121,7 +121,7 @@ def start_message(call: Call, status: int, headers: list[Field]) -> dict[str, ob
     """The start of an answer, with the headers that only the gateway may set."""
     call.status = status
     call.has_begun = True
-    seconds = time.perf_counter() - call.started
+    call.begun_at = time.perf_counter()
     return {
         "type": "http.response.start",
         "status": status,
@@ -129,7 +129,7 @@ def start_message(call: Call, status: int, headers: list[Field]) -> dict[str, ob
             *headers,
             *call.own_headers,
             (b"x-request-id", call.request_id.encode()),
-            (b"x-process-time", b"%.6f" % seconds),
+            (b"x-process-time", b"%.6f" % (call.begun_at - call.started)),
         ],
     }
 

@@ -3,20 +3,30 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from gateway.deadline import within
+from gateway.errors import SandboxesUnavailableError, SandgateError
 from gateway.proxy.activate import Activation
-from gateway.proxy.upstream import Upstream
-from sandbox.types import Lease, SandboxError, SandboxSpec
+from gateway.proxy.endings import Endings, Witness
+from gateway.proxy.errors import QueueFullError, VersionRevertedError
+from gateway.proxy.resolve import Target
+from gateway.proxy.siblings import Held, Siblings
+from gateway.store.routes import Instances
+from sandbox.types import SandboxError, SandboxSpec, StartTimes
 
 _log = logging.getLogger(__name__)
 
+MAX_WAITING = 5000
 QUIET_SECONDS = 1.0  # without a call, before an unwanted sandbox is given up
+RENEW_SECONDS = 2.0  # for one answer; the next round asks again
+START_AGAIN_SECONDS = 5.0  # after a further sandbox did not start beside those that serve
+_STARTS_AT_ONCE = 8  # of sandboxes that nobody waits for
 _LONGEST_PAUSE = 1.0
 
 
-class Keeper(Protocol):
+class Keeper(Witness, Protocol):
     """The part of the manager that keeps sandboxes or lets them go."""
 
     async def renew(self, sandbox_ids: Sequence[str]) -> dict[str, float]:
@@ -28,84 +38,124 @@ class Keeper(Protocol):
         ...
 
 
-class Held:
-    """A lease with its connections and the count of calls under way."""
+class StartObserver(Protocol):
+    """Who measures starts."""
 
-    def __init__(self, spec: SandboxSpec, lease: Lease, now: float) -> None:
-        self.spec = spec
-        self.sandbox_id = lease.sandbox_id
-        self.upstream = Upstream(lease.socket_path)
-        self.in_flight = 0
-        self.used_at = now
-        self.is_unwanted = False
-        self.set_time(now, lease.seconds)
+    def started(self, times: StartTimes) -> None:
+        """A call, or a minimum of instances, made a sandbox start."""
+        ...
 
-    def set_time(self, now: float, seconds: float) -> None:
-        """The lease lasts this long from now."""
-        self.expires_at = now + seconds
-        self.half_at = now + seconds / 2
-        self.renewed_at = now
+    def first_byte(self, is_warm: bool, seconds: float) -> None:
+        """From the end of that start until its first answer began."""
+        ...
+
+
+class _NobodyMeasures:
+    def started(self, times: StartTimes) -> None:
+        """Not counted."""
+
+    def first_byte(self, is_warm: bool, seconds: float) -> None:
+        """Not counted."""
 
 
 class Leases:
-    """Lends sandboxes to calls, renews what is used, gives up what is unwanted."""
+    """Lends slots on sandboxes to calls, renews what is used, gives up what is unwanted."""
 
     def __init__(
         self,
         keeper: Keeper,
         activation: Activation,
         *,
+        starts: StartObserver | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.starts = starts or _NobodyMeasures()
+        self.endings = Endings(keeper)
+        self.waiting = 0  # calls in all queues now
         self._keeper = keeper
         self._activation = activation
         self._clock = clock
-        self._held: dict[SandboxSpec, Held] = {}
+        self._known: dict[SandboxSpec, Siblings] = {}
         self._retiring: dict[SandboxSpec, asyncio.Task[None]] = {}
         self._when_held: Callable[[str], None] = _nobody_cares
 
     def __len__(self) -> int:
-        return len(self._held)
+        return sum(len(siblings.held) for siblings in self._known.values())
 
-    def at_once(self, spec: SandboxSpec, *, is_pinned: bool) -> Held | None:
-        """A sandbox of this spec that is held already."""
-        held = self._held.get(spec)
-        if held is None or self._clock() >= held.expires_at:
+    # --- for calls
+
+    def at_once(self, target: Target) -> Held | None:
+        """A sandbox that is held and has a free slot; the warm path."""
+        siblings = self._known.get(target.spec)
+        if siblings is None or siblings.waiting:
             return None
-        if is_pinned:
-            held.is_unwanted = False  # somebody asks for this very version
-        return held
+        siblings.instances = target.instances
+        if target.is_pinned:
+            siblings.is_unwanted = False  # somebody asks for this very version
+        return siblings.free()
 
-    async def borrow(self, spec: SandboxSpec, *, is_pinned: bool = False) -> Held:
-        """A sandbox of this spec, started when need be; the caller keeps the deadline."""
-        held = self.at_once(spec, is_pinned=is_pinned)
+    async def borrow(self, target: Target) -> Held:
+        """A slot, taken when this returns; the caller keeps the deadline.
+
+        Waits while all sandboxes are busy or one is started; never for a further sandbox
+        while a held one has a free slot.
+        """
+        held = self.at_once(target)
         if held is not None:
+            held.in_flight += 1
             return held
-        held = await self._take(spec)
-        if not is_pinned:
-            self._when_held(spec.api_id)
-        return held
+        if self.waiting >= MAX_WAITING:
+            raise QueueFullError("Too many calls wait for a sandbox.", retry_after=2)
+        siblings = self._siblings(target.spec, target.instances)
+        siblings.is_for_all |= not target.is_pinned
+        turn = siblings.join_queue()
+        self._see_to(siblings)
+        self.waiting += 1
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            siblings.leave_queue(turn)
+            raise
+        finally:
+            self.waiting -= 1
 
     def entered(self, held: Held) -> None:
         """A call is under way."""
         held.in_flight += 1
 
     def left(self, held: Held) -> None:
-        """A call is over."""
+        """A call is over; its slot goes to whoever waits longest."""
         held.in_flight -= 1
         held.used_at = self._clock()
+        if held.siblings.waiting:
+            self._see_to(held.siblings)
 
     def drop(self, held: Held) -> None:
-        """It does not answer any more: the next call takes a new lease."""
-        if self._held.get(held.spec) is held:
-            del self._held[held.spec]
+        """It does not answer any more: calls go elsewhere or wait for another one."""
+        siblings = held.siblings
+        if held in siblings.held:
+            siblings.held.remove(held)
         held.upstream.close()
+        if siblings.waiting:
+            self._see_to(siblings)
+
+    # --- for those who follow the news
 
     def keep_only(self, api_id: str, wanted: frozenset[SandboxSpec]) -> None:
         """Of this API's sandboxes, give up the others once no call is under way in them."""
-        for spec, held in self._held.items():
+        for spec, siblings in self._known.items():
             if spec.api_id == api_id:
-                held.is_unwanted = spec not in wanted
+                siblings.is_unwanted = spec not in wanted
+
+    def keep(self, wanted: Mapping[SandboxSpec, Instances]) -> None:
+        """Hold this many of each, called or not; no others without need."""
+        for spec, siblings in self._known.items():
+            if spec not in wanted:
+                siblings.kept = 0
+        for spec, instances in wanted.items():
+            siblings = self._siblings(spec, instances)
+            siblings.kept = instances.min
+            siblings.is_for_all = True
 
     def when_held(self, callback: Callable[[str], None]) -> None:
         """Tell the API of each sandbox taken for calls without a pin.
@@ -116,54 +166,136 @@ class Leases:
         self._when_held = callback
 
     def api_ids(self) -> frozenset[str]:
-        """The APIs that have a sandbox here."""
-        return frozenset(spec.api_id for spec in self._held)
+        """The APIs that have a sandbox here, or wait for one."""
+        return frozenset(spec.api_id for spec in self._known)
+
+    # --- life
 
     async def run(self) -> None:
-        """Renew and give up, until cancelled."""
+        """Renew, keep and give up, until cancelled."""
         while True:
             await asyncio.sleep(self._pause())
             await self.tend()
 
     async def tend(self) -> None:
-        """One round: forget the expired, renew the used, give up the unwanted."""
+        """One round: forget the expired, keep the kept, renew the used, give up the unwanted."""
+        starting = sum(siblings.starting is not None for siblings in self._known.values())
+        for siblings in list(self._known.values()):
+            self._clear(siblings)
+            if siblings.waiting:
+                self._see_to(siblings)
+            elif self._lacks(siblings) and starting < _STARTS_AT_ONCE:
+                starting += 1
+                self._start_one(siblings)
+            elif siblings.is_empty:
+                del self._known[siblings.spec]
         now = self._clock()
-        for held in list(self._held.values()):
-            if now >= held.expires_at and held.in_flight == 0:
-                self.drop(held)
-            elif held.is_unwanted and held.in_flight == 0 and now - held.used_at >= QUIET_SECONDS:
-                self._give_up(held)
-        await self._renew([held for held in self._held.values() if _is_due(held, now)])
+        await self._renew([held for held in self._all() if held.is_due(now)])
 
     async def close(self) -> None:
         """Close every connection; the sandboxes stay for whoever comes next."""
-        await self._activation.close()
-        for held in list(self._held.values()):
+        starting = [each.starting for each in self._known.values() if each.starting is not None]
+        for siblings in self._known.values():
+            siblings.close()
+        await asyncio.gather(*starting, return_exceptions=True)
+        for held in self._all():
             self.drop(held)
+        await self.endings.close()
         await asyncio.gather(*self._retiring.values(), return_exceptions=True)
 
-    async def _take(self, spec: SandboxSpec) -> Held:
+    def _all(self) -> list[Held]:
+        return [held for siblings in self._known.values() for held in siblings.held]
+
+    def _siblings(self, spec: SandboxSpec, instances: Instances) -> Siblings:
+        siblings = self._known.get(spec)
+        if siblings is None:
+            siblings = self._known[spec] = Siblings(spec, instances, self._clock)
+        siblings.instances = instances
+        return siblings
+
+    # --- starting
+
+    def _see_to(self, siblings: Siblings) -> None:
+        """Serve those who wait: from what is free, else with one more sandbox."""
+        siblings.hand_over()
+        if siblings.waiting:
+            self._start_one(siblings)
+
+    def _start_one(self, siblings: Siblings) -> None:
+        """One more, unless one is on its way or there are as many as there may be."""
+        usable = siblings.usable()
+        if siblings.starting is not None or usable >= siblings.instances.max:
+            return
+        if usable and self._clock() < siblings.start_after:
+            return
+        task = asyncio.create_task(self._start(siblings, siblings.next_spec()))
+        siblings.starting = task  # it outlives the callers who wait for it
+        task.add_done_callback(lambda done: self._started(siblings, done))
+
+    async def _start(self, siblings: Siblings, spec: SandboxSpec) -> None:
         retiring = self._retiring.get(spec)
         if retiring is not None:
             await asyncio.shield(retiring)
         lease = await self._activation.lease(spec)
-        held = self._held.get(spec)
-        if held is not None and held.sandbox_id == lease.sandbox_id:
-            if self._clock() >= held.expires_at:
-                held.set_time(self._clock(), lease.seconds)
-            return held
-        if held is not None:
-            self.drop(held)
-        held = self._held[spec] = Held(spec, lease, self._clock())
-        return held
+        now = self._clock()
+        before = next((held for held in siblings.held if held.spec == spec), None)
+        if before is not None and before.sandbox_id == lease.sandbox_id:
+            before.set_time(now, lease.seconds)
+            return
+        if before is not None:
+            self.drop(before)
+        siblings.held.append(Held(siblings, spec, lease, now))
+        siblings.held.sort(key=lambda held: held.spec.instance)
+        if lease.times is not None:
+            self.starts.started(lease.times)
+
+    def _started(self, siblings: Siblings, task: asyncio.Task[None]) -> None:
+        siblings.starting = None
+        error = SandboxesUnavailableError() if task.cancelled() else task.exception()
+        if error is None:
+            self._see_to(siblings)
+            if siblings.is_for_all:
+                self._when_held(siblings.spec.api_id)
+            return
+        siblings.start_after = self._clock() + START_AGAIN_SECONDS
+        if not isinstance(error, SandgateError | VersionRevertedError):
+            _log.error("start of %s failed", siblings.spec, exc_info=error)
+        if siblings.usable():
+            _log.warning("no further sandbox of %s: %s", siblings.spec.version_id, error)
+        else:
+            siblings.fail(error)
+
+    def _lacks(self, siblings: Siblings) -> bool:
+        """Whether fewer are there than shall be kept, and it is time to try."""
+        return (
+            siblings.kept > 0
+            and not siblings.is_unwanted
+            and siblings.usable() < siblings.kept
+            and self._clock() >= siblings.start_after
+        )
+
+    # --- ending
+
+    def _clear(self, siblings: Siblings) -> None:
+        """Forget what expired and give up what is unwanted, where no call is under way."""
+        now = self._clock()
+        for held in list(siblings.held):
+            if held.in_flight > 0:
+                continue
+            if now >= held.expires_at:
+                self.drop(held)
+            elif siblings.is_unwanted and now - held.used_at >= QUIET_SECONDS:
+                self._give_up(held)
 
     async def _renew(self, due: list[Held]) -> None:
+        """All in one request."""
         if not due:
             return
         try:
-            left = await self._keeper.renew([held.sandbox_id for held in due])
-        except SandboxError as error:
-            _log.warning("leases not renewed: %s", error)
+            ids = [held.sandbox_id for held in due]
+            left = await within(RENEW_SECONDS, self._keeper.renew(ids))
+        except (SandboxError, TimeoutError) as error:
+            _log.warning("leases not renewed: %r", error)
             return
         now = self._clock()
         for held in due:
@@ -187,16 +319,9 @@ class Leases:
 
     def _pause(self) -> float:
         """Often enough for the shortest lease."""
-        shortest = min(
-            (held.expires_at - held.renewed_at for held in self._held.values()), default=4.0
-        )
+        shortest = min((held.expires_at - held.renewed_at for held in self._all()), default=4.0)
         return min(max(shortest / 8, 0.05), _LONGEST_PAUSE)
 
 
 def _nobody_cares(_api_id: str) -> None:
     """Until somebody does."""
-
-
-def _is_due(held: Held, now: float) -> bool:
-    """Past half its time, and used since it was renewed or being used."""
-    return now >= held.half_at and (held.in_flight > 0 or held.used_at > held.renewed_at)

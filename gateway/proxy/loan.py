@@ -1,11 +1,12 @@
-"""A connection to the sandbox that shall answer, whatever that takes within the call's time."""
+"""A connection to a sandbox that shall answer, whatever that takes within the call's time."""
 
 import asyncio
 
 from gateway.proxy.connection import Connection
 from gateway.proxy.errors import ApiDiedError, ApiTimeoutError, NothingSentError
-from gateway.proxy.leases import Held, Leases
+from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import Target
+from gateway.proxy.siblings import Fresh, Held
 
 _ATTEMPTS = 6
 _FIRST_PAUSE = 0.02  # doubled each time: the manager may not know yet that a sandbox died
@@ -14,22 +15,38 @@ _FIRST_PAUSE = 0.02  # doubled each time: the manager may not know yet that a sa
 class Loan:
     """One call's slot on a sandbox; give it back in any case."""
 
-    __slots__ = ("_held", "_leases", "connection")
+    __slots__ = ("_held", "_leases", "connection", "fresh")
 
-    def __init__(self, leases: Leases, held: Held, connection: Connection) -> None:
+    def __init__(
+        self, leases: Leases, held: Held, connection: Connection, fresh: Fresh | None = None
+    ) -> None:
         self._leases = leases
         self._held = held
         self.connection = connection
+        self.fresh = fresh  # when this is the first call of a sandbox that was started
 
     def give_back(self) -> None:
         """The call is over."""
         self._held.upstream.give_back(self.connection)
         self._leases.left(self._held)
 
+    def answered(self, at: float) -> None:
+        """The answer began at this `time.perf_counter`; it tells how fast a start was."""
+        if self.fresh is not None:
+            self._leases.starts.first_byte(self.fresh.is_warm, at - self.fresh.ready_at)
+
+    def overdue(self) -> None:
+        """The call got no answer in time: the manager is to look at the sandbox."""
+        self._leases.endings.overdue(self._held.sandbox_id)
+
+    async def why_it_died(self) -> str:
+        """For the caller; empty when that is not known at once."""
+        return await self._leases.endings.why(self._held.spec.api_id, self._held.sandbox_id)
+
 
 def loan_at_once(leases: Leases, target: Target) -> Loan | None:
     """From a lease and a connection that are at hand; the warm path."""
-    held = leases.at_once(target.spec, is_pinned=target.is_pinned)
+    held = leases.at_once(target)
     if held is None:
         return None
     connection = held.upstream.at_once()
@@ -40,7 +57,7 @@ def loan_at_once(leases: Leases, target: Target) -> Loan | None:
 
 
 async def loan(leases: Leases, target: Target, deadline: float) -> Loan:
-    """Start the sandbox, open a connection, or wait for one, until the deadline (loop time).
+    """Start the sandbox, open a connection, or wait for a slot, until the deadline (loop time).
 
     When nobody listens behind a lease, nothing was sent and another one is taken.
     """
@@ -57,13 +74,13 @@ async def loan(leases: Leases, target: Target, deadline: float) -> Loan:
 
 
 async def _attempt(leases: Leases, target: Target) -> Loan:
-    held = await leases.borrow(target.spec, is_pinned=target.is_pinned)
-    leases.entered(held)
+    held = await leases.borrow(target)
     try:
         connection = await held.upstream.connection()
     except BaseException as error:
-        leases.left(held)
         if isinstance(error, NothingSentError):
             leases.drop(held)
+        leases.left(held)
         raise
-    return Loan(leases, held, connection)
+    fresh, held.fresh = held.fresh, None
+    return Loan(leases, held, connection, fresh)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gateway.proxy.cache import LoadingCache
 from gateway.proxy.errors import ApiNotFoundError, ApiNotReadyError, VersionNotFoundError
-from gateway.store.routes import ActiveVersion, Route
+from gateway.store.routes import ActiveVersion, Instances, Route
 from sandbox.types import SandboxSpec
 
 
@@ -38,6 +38,7 @@ class Target:
 
     spec: SandboxSpec
     n: int
+    instances: Instances
     is_pinned: bool = False
 
 
@@ -49,7 +50,8 @@ class Destination:
     def __init__(self, route: Route) -> None:
         self.route = route
         self._weighted = tuple(
-            (each.weight, Target(spec_of(route, each), each.n)) for each in route.versions
+            (each.weight, Target(spec_of(route, each), each.n, route.instances))
+            for each in route.versions
         )
         self._total = sum(each.weight for each in route.versions)
 
@@ -108,7 +110,7 @@ class Resolver:
         version = entry.value if entry is not None else await self._pins.get(key)
         if version is None:
             raise VersionNotFoundError(f"Version {n} does not exist.")
-        return Target(spec_of(route, version), n, is_pinned=True)
+        return Target(spec_of(route, version), n, route.instances, is_pinned=True)
 
     def _changed(self, kind: str, identifier: str) -> None:
         if kind == "all":

@@ -1,14 +1,13 @@
 """How much CPU the call path costs: endpoint, forward and journal over a bare ASGI sandbox.
 
 Needs no database, manager or container: `python -m tests.benchmarks.bench_proxy`. Prints calls
-per second, latency and the gateway's CPU per call; loads with `wrk`.
+per second, latency and the gateway's CPU per call.
 """
 
 import argparse
 import asyncio
 import cProfile
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -30,7 +29,8 @@ from gateway.proxy.activate import Activation
 from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import Resolver
-from sandbox.types import Bundle, Lease, SandboxSpec, Tier
+from sandbox.types import Bundle, Lease, SandboxSpec, SandboxStatus, Tier
+from tests.benchmarks.load import Target, load
 from tests.support.datapath import SECRET, MemoryStore, NewsDesk
 
 BODY = b'{"fact": "Cats sleep for most of their lives.", "length": 38}'
@@ -81,6 +81,13 @@ class Manager:
 
     async def retire(self, _sandbox_id: str) -> None:
         """Never asked for."""
+
+    async def overdue(self, _sandbox_id: str) -> None:
+        """Never told."""
+
+    async def sandboxes(self, _api_id: str) -> list[SandboxStatus]:
+        """None has ended."""
+        return []
 
 
 def make_endpoint(folder: Path, sandbox_path: str, journal: Journal) -> Endpoint:
@@ -160,17 +167,18 @@ def measure(folder: Path, seconds: int, connections: int, profile: str | None) -
         wait_for(Path(sandbox_path))
         wait_for(folder / "port")
         api_id, key = (folder / "call").read_text().split()
-        url = f"http://127.0.0.1:{(folder / 'port').read_text()}/{api_id}/fact?n=1"
-        load = ["wrk", "-t1", f"-c{connections}", "--latency", "-H", f"X-API-Key: {key}"]
-        subprocess.run([*load, "-d1", url], check=True, capture_output=True)
+        port = int((folder / "port").read_text())
+        call = f"GET /{api_id}/fact?n=1 HTTP/1.1\r\nHost: bench\r\nX-API-Key: {key}\r\n\r\n"
+        target = Target(call.encode(), host="127.0.0.1", port=port)
+        uvloop.run(load(target, connections, 1))
         before = cpu_seconds(children[1].pid)
-        shown = subprocess.run(
-            [*load, f"-d{seconds}", url], check=True, capture_output=True, text=True
-        ).stdout
+        outcome = uvloop.run(load(target, connections, seconds))
         after = cpu_seconds(children[1].pid)
-        found = re.search(r"(\d+) requests in", shown)
-        calls = int(found[1]) if found else 0
-        print(shown)
+        calls = len(outcome.latencies)
+        print(
+            f"{outcome.calls_per_second:.0f} calls/s, p50 {outcome.percentile_ms(0.5):.2f} ms, "
+            f"p99 {outcome.percentile_ms(0.99):.2f} ms, statuses {outcome.statuses}"
+        )
         user, system = ((b - a) / calls * 1e6 for a, b in zip(before, after, strict=True))
         print(f"gateway CPU per call: {user + system:.1f} us ({user:.1f} user) over {calls} calls")
     finally:

@@ -26,7 +26,17 @@ from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import Resolver
 from gateway.proxy.retire import Retirement
 from gateway.store.routes import ActiveVersion, Route
-from sandbox.types import Bundle, Lease, Resources, SandboxError, SandboxSpec, Tier
+from sandbox.types import (
+    Bundle,
+    EndReason,
+    Lease,
+    Resources,
+    SandboxError,
+    SandboxSpec,
+    SandboxStatus,
+    StartTimes,
+    Tier,
+)
 from tests.support.rawhttp import Answer, Handler, read_answer
 
 SECRET = b"s" * 32
@@ -139,6 +149,11 @@ class Sandboxes:
         self.found: list[SandboxSpec] = []
         self.renewed: list[Sequence[str]] = []
         self.retired: list[str] = []
+        self.overdues: list[str] = []
+        self.ended: list[SandboxStatus] = []
+        self.asked: list[str] = []  # for the endings of these APIs
+        self.end = EndReason.CRASH  # of those that are killed
+        self.times: StartTimes | None = StartTimes(0.0, 0.001, 0.01, 0.002, is_warm=True)
         self.fails: SandboxError | None = None
         self.seconds = 600.0
         self.gate = asyncio.Event()  # starts end while it is set
@@ -173,7 +188,7 @@ class Sandboxes:
 
         self._servers[name] = await asyncio.start_unix_server(serve, path, backlog=4096)
         self.living[spec] = Lease(name, path, self.seconds, "memory", Tier.NONE)
-        return self.living[spec]
+        return replace(self.living[spec], times=self.times)
 
     async def renew(self, sandbox_ids: Sequence[str]) -> dict[str, float]:
         """Those that live."""
@@ -181,6 +196,17 @@ class Sandboxes:
         self.renewed.append(sandbox_ids)
         living = {lease.sandbox_id for lease in self.living.values()}
         return {name: self.seconds for name in sandbox_ids if name in living}
+
+    async def overdue(self, sandbox_id: str) -> None:
+        """A call got no answer in there; the test decides what comes of it."""
+        self._refuse()
+        self.overdues.append(sandbox_id)
+
+    async def sandboxes(self, api_id: str) -> list[SandboxStatus]:
+        """Those that ended."""
+        self._refuse()
+        self.asked.append(api_id)
+        return [one for one in self.ended if one.spec is not None and one.spec.api_id == api_id]
 
     async def retire(self, sandbox_id: str) -> None:
         """Stop one."""
@@ -193,6 +219,7 @@ class Sandboxes:
     async def kill(self, spec: SandboxSpec) -> None:
         """It ends as a process does: its listener and all connections at once."""
         name = self.living.pop(spec).sandbox_id
+        self.ended.append(SandboxStatus(name, spec, "ended", 1.0, end=self.end))
         self._servers.pop(name).close()
         for writer in self._writers.pop(name):
             writer.transport.abort()
