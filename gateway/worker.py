@@ -4,37 +4,53 @@ import asyncio
 import datetime
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import structlog
 
+from gateway.data.server import serving_data
 from gateway.errors import SandgateError
 from gateway.logs import configure
 from gateway.metering.drain import Drain
 from gateway.settings import Settings
 from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.kv import KvStore
 from gateway.store.postgres import PostgresDatabase
+from sandbox.paths import RunPaths
 
 HOUSEKEEPING_SECONDS = 3600.0
 RETRY_SECONDS = 5.0
 MONTHS_AHEAD = 3
+# the code in a sandbox waits five seconds for its data, so a hung database is told of before
+DATA_SECONDS = 3.0
+DATA_CONNECTIONS = 4
 
 log = structlog.get_logger("worker")
 
 
-def run_worker(settings: Settings) -> None:
-    """Work until SIGTERM; what is left in the journal is drained once more before the end."""
+def run_worker(settings: Settings, run_dir: Path | None = None) -> None:
+    """Work until SIGTERM; what is left in the journal is drained once more before the end.
+
+    With `run_dir` it also serves the data of APIs to their sandboxes.
+    """
     configure("worker")
-    asyncio.run(work(settings))
+    asyncio.run(work(settings, run_dir))
 
 
-async def work(settings: Settings) -> None:
+async def work(settings: Settings, run_dir: Path | None = None) -> None:
     """Everything this process does."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     postgres = EmbeddedPostgres(settings.data_dir)
-    async with await PostgresDatabase.connect(postgres.socket_dir, connections=2) as database:
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            await PostgresDatabase.connect(postgres.socket_dir, connections=2)
+        )
+        if run_dir is not None:
+            await _serve_data(stack, postgres, run_dir)
         drain = Drain(settings.data_dir / "journal", database, seconds=settings.journal_seconds)
         tasks = [
             asyncio.create_task(drain.run(), name="drain"),
@@ -48,6 +64,16 @@ async def work(settings: Settings) -> None:
         for task in done - {stopped}:
             task.result()  # a task of ours never ends by itself: show why, and be restarted
         await drain.once()
+
+
+async def _serve_data(stack: AsyncExitStack, postgres: EmbeddedPostgres, run_dir: Path) -> None:
+    """Over connections of its own, so that a flood of requests never holds up the drain."""
+    database = await stack.enter_async_context(
+        await PostgresDatabase.connect(
+            postgres.socket_dir, connections=DATA_CONNECTIONS, seconds=DATA_SECONDS
+        )
+    )
+    await stack.enter_async_context(serving_data(RunPaths(run_dir).data_socket, KvStore(database)))
 
 
 async def again_and_again(action: Callable[[], Awaitable[None]]) -> None:
@@ -72,10 +98,12 @@ def months_to_keep(today: datetime.date) -> list[datetime.date]:
 
 
 async def housekeeping(database: Database) -> None:
-    """Partitions for the months around now; counters that no window looks at any more go."""
+    """Partitions for the months around now; what is over goes: counters, expired keys."""
     now = datetime.datetime.now(datetime.UTC)
     for month in months_to_keep(now.date()):
         await database.rpc(
             "ensure_usage_partition", {"p_month": month.isoformat()}, identity=SERVICE
         )
     await database.rpc("purge_rate_limits", {"p_now": now.timestamp()}, identity=SERVICE)
+    while await KvStore(database).purge():
+        pass  # some APIs at a time, so that no statement is a long one

@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.app", "gateway.worker"),
     ("gateway.wiring",),
     ("gateway.control", "gateway.proxy"),
-    ("gateway.operations",),
+    ("gateway.operations", "gateway.data"),
     ("gateway.auth", "gateway.limits", "gateway.metering", "gateway.store"),
     ("gateway.problems", "gateway.metrics", "gateway.middleware", "gateway.secrets"),
     (

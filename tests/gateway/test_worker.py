@@ -2,8 +2,12 @@
 
 import datetime
 
+import asyncpg
+
 from gateway.store.database import SERVICE, Database
+from gateway.store.kv import KvStore
 from gateway.worker import housekeeping, months_to_keep
+from tests.support.factories import make_api, make_user
 
 
 def test_months_reach_from_the_last_one_to_three_ahead() -> None:
@@ -37,3 +41,16 @@ async def test_housekeeping_can_be_repeated(database: Database) -> None:
     await housekeeping(database)
     await housekeeping(database)
     assert await database.select("api_usage", identity=SERVICE) == []
+
+
+async def test_housekeeping_forgets_expired_keys(
+    database: Database, owner: asyncpg.Connection, dsn: str
+) -> None:
+    store = KvStore(database)
+    for _ in range(3):
+        api = await make_api(database, (await make_user(dsn)).tenant_id)
+        await store.set(api.id, "old", "1", seconds=60)
+        await store.set(api.id, "kept", "1")
+    await owner.execute("update public.api_kv set expires_at = now() where expires_at is not null")
+    await housekeeping(database)
+    assert await owner.fetchval("select array_agg(distinct key) from public.api_kv") == ["kept"]

@@ -1,0 +1,1 @@
+"""The data server: what the code in sandboxes asks of its API's own store."""
