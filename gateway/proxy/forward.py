@@ -59,7 +59,8 @@ class Exchange:
     def _hand_over(self) -> None:
         call, connection = self._call, self._connection
         connection.begin(is_head=call.method == "HEAD")
-        connection.send(_head_bytes(call, self._request) + self._caller.first)
+        seconds = call.deadline - self._loop.time()
+        connection.send(_head_bytes(call, self._request, seconds) + self._caller.first)
         if self._caller.is_complete:
             connection.sent()
         else:
@@ -139,7 +140,7 @@ def body_message(piece: bytes, *, more: bool) -> dict[str, object]:
     return {"type": "http.response.body", "body": piece, "more_body": more}
 
 
-def _head_bytes(call: Call, request: RequestHead) -> bytes:
+def _head_bytes(call: Call, request: RequestHead, seconds: float) -> bytes:
     """Request line, the private header first, then the caller's own."""
     scope = call.scope
     return b"%b %b%b%b HTTP/1.1\r\n%b%b\r\n" % (
@@ -147,6 +148,6 @@ def _head_bytes(call: Call, request: RequestHead) -> bytes:
         call.path,
         b"?" if call.query else b"",
         call.query,
-        context_line(scope.get("client"), scope["scheme"], call.root, call.request_id),
+        context_line(scope.get("client"), scope["scheme"], call.root, call.request_id, seconds),
         request.lines,
     )

@@ -122,11 +122,18 @@ def connection_tokens(values: Iterable[bytes]) -> frozenset[bytes]:
 
 
 def context_line(
-    client: tuple[str, int] | None, scheme: str, root: bytes, request_id: str
+    client: tuple[str, int] | None, scheme: str, root: bytes, request_id: str, seconds: float
 ) -> bytes:
-    """The private header that tells the runner what the gateway knows."""
+    """The private header that tells the runner what the gateway knows.
+
+    `seconds` are left until the call's deadline; the runner is told whole milliseconds, at
+    least one, because zero means that there is no deadline.
+    """
     host, port = client or ("unknown", 0)
-    text = f"{host.replace(' ', '')} {port} {scheme} {root.decode('ascii')} {request_id}"
+    text = (
+        f"{host.replace(' ', '')} {port} {scheme} {root.decode('ascii')} {request_id} "
+        f"{max(int(seconds * 1000), 1)}"
+    )
     return b"%b: %b\r\n" % (CONTEXT, text.encode("ascii", "replace"))
 
 

@@ -30,6 +30,7 @@ from sandbox.types import (
     Bundle,
     EndReason,
     Lease,
+    ManagerUnavailableError,
     Resources,
     SandboxError,
     SandboxSpec,
@@ -155,6 +156,9 @@ class Sandboxes:
         self.end = EndReason.CRASH  # of those that are killed
         self.times: StartTimes | None = StartTimes(0.0, 0.001, 0.01, 0.002, is_warm=True)
         self.fails: SandboxError | None = None
+        self.start_fails: dict[int, SandboxError] = {}  # by instance
+        self.is_renewing = True
+        self._leased_until: dict[str, float] = {}
         self.seconds = 600.0
         self.gate = asyncio.Event()  # starts end while it is set
         self.gate.set()
@@ -167,13 +171,18 @@ class Sandboxes:
         """Only what lives."""
         self.found.append(spec)
         self._refuse()
-        return self._adopted.get(spec.version_id) or self.living.get(spec)
+        lease = self._adopted.get(spec.version_id) or self.living.get(spec)
+        if lease is not None:
+            self._leased(lease.sandbox_id)
+        return lease
 
     async def acquire(self, spec: SandboxSpec, bundle: Bundle) -> Lease:
         """Start it; the code is the version's id."""
         self.started.append(spec)
         await self.gate.wait()
         self._refuse()
+        if spec.instance in self.start_fails:
+            raise self.start_fails[spec.instance]
         self._number += 1
         name = f"box-{self._number}"
         path = str(self.folder / f"{name}.sock")
@@ -188,13 +197,26 @@ class Sandboxes:
 
         self._servers[name] = await asyncio.start_unix_server(serve, path, backlog=4096)
         self.living[spec] = Lease(name, path, self.seconds, "memory", Tier.NONE)
+        self._leased(name)
         return replace(self.living[spec], times=self.times)
+
+    def since_lease(self, version_id: str) -> float:
+        """Seconds since the last lease on this version's sandbox ran out; negative before."""
+        name = next(one.sandbox_id for s, one in self.living.items() if s.version_id == version_id)
+        return asyncio.get_running_loop().time() - self._leased_until[name]
+
+    def _leased(self, name: str) -> None:
+        self._leased_until[name] = asyncio.get_running_loop().time() + self.seconds
 
     async def renew(self, sandbox_ids: Sequence[str]) -> dict[str, float]:
         """Those that live."""
         self._refuse()
+        if not self.is_renewing:
+            raise ManagerUnavailableError("not now")
         self.renewed.append(sandbox_ids)
         living = {lease.sandbox_id for lease in self.living.values()}
+        for name in living.intersection(sandbox_ids):
+            self._leased(name)
         return {name: self.seconds for name in sandbox_ids if name in living}
 
     async def overdue(self, sandbox_id: str) -> None:
@@ -266,6 +288,15 @@ class DataPath:
         for version in route.versions:
             self.sandboxes.handlers[version.version_id] = handler
         return route, self.store.add_key(route)
+
+    def change(self, route: Route, **changes: Any) -> Route:
+        """The route changes, and everybody hears of it."""
+        changed = replace(route, **changes)
+        self.store.routes[route.api_id] = changed
+        for version in changed.versions:
+            self.store.pins[(route.api_id, version.n)] = version
+        self.news.publish("api", route.api_id)
+        return changed
 
     def records(self) -> list[dict[str, Any]]:
         """Every line of the journal."""

@@ -19,11 +19,12 @@ async def seen(path: DataPath, *headers: str, target: str = "/x", key_header: bo
 
 
 async def test_the_private_header_comes_first_and_nothing_else_is_added(path: DataPath) -> None:
-    """Address, scheme, root path and request id in one line; Host as the caller sent it."""
+    """Address, scheme, root path, request id and time left in one line; Host as it was sent."""
     raw = await seen(path, "Accept: a/b")
     request, context, *rest = raw.decode().split("\r\n")
     assert request == "GET /x HTTP/1.1"
-    name, host, port, scheme, root, request_id = context.split(" ")
+    name, host, port, scheme, root, request_id, milliseconds = context.split(" ")
+    assert 0 < int(milliseconds) <= 30_000
     assert (name, host, scheme, root) == ("x-sandgate-context:", "127.0.0.1", "http", "/cats")
     assert port.isdecimal()
     assert path.records()[0]["request_id"] == request_id
