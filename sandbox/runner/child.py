@@ -1,4 +1,4 @@
-"""The forked process in which user code runs: own session, own descriptors, then serve."""
+"""The app's process: gets everything ready, waits for its task, then becomes the app."""
 
 import contextlib
 import fcntl
@@ -7,47 +7,43 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NoReturn, TextIO
 
 from . import identity
-from .failures import Failure, LoadDeadlineError, describe
-from .frames import encode
+from .calls import Calls
+from .dialling import Dialler
+from .endings import Failure
+from .failures import LoadDeadlineError, describe
+from .frames import Decoder, Message, encode
 from .loader import find_application, load
-from .serving import configure_logging, serve
+from .places import Places
+from .process import Pipes
+from .serving import Source, configure_logging, serve
+from .surroundings import settle_in
+from .task import Task
+from .warm import warm
 
-_SCRATCH = "/tmp"  # noqa: S108 - the sandbox's own tmpfs, the only writable place there is
+_SCRATCH = Path("/tmp")  # noqa: S108 - the sandbox's own tmpfs, the only writable place there is
 _STATUS_FD = 3
 _LISTENER_FD = 4
 _HIGHEST_FD = 1024  # the supervisor holds about ten, so this is far above all of them
 _LOAD_SHARE = 0.9  # of the time; the rest is for telling where the code hung
+_READ = 64 * 1024
+_BELLS = 64
+_BUSY = encode({"type": "busy"})
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What the manager wants served."""
-
-    code: str
-    filename: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ChildPipes:
-    """Write ends that the child keeps, and the listener."""
-
-    stdout: int
-    stderr: int
-    status: int
-    listener: int
-
-
-def run_child(task: Task, pipes: ChildPipes) -> NoReturn:
+def run_child(pipes: Pipes, places: Places, page: "memoryview[int]") -> NoReturn:
     """Everything after the fork; never returns into the supervisor."""
     code = 1
     try:
         _settle(pipes)
-        code = _run(task)
+        calls = Calls(page, on_busy=_tell_busy)
+        warm(calls)
+        _tell({"type": "warm"})
+        message, has_listener = _await_task()
+        code = _begin(message, has_listener, places, calls)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:  # noqa: BLE001 - the process ends here, its owner reads why
@@ -59,13 +55,10 @@ def run_child(task: Task, pipes: ChildPipes) -> NoReturn:
         os._exit(code)
 
 
-def _settle(pipes: ChildPipes) -> None:
+def _settle(pipes: Pipes) -> None:
     os.setsid()
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _arrange_descriptors(pipes)
-    identity.set_dumpable(True)
     identity.prefer_as_memory_victim()
     with contextlib.suppress(OSError):
         os.chdir(_SCRATCH)
@@ -83,21 +76,53 @@ def _text(number: int, mode: Literal["r", "w"]) -> TextIO:
     return io.TextIOWrapper(binary, "utf-8", "backslashreplace", line_buffering=True)
 
 
-def _arrange_descriptors(pipes: ChildPipes) -> None:
-    """0 empty, 1 and 2 the log pipes, 3 status, 4 the listener; nothing else stays open."""
-    wanted = (os.open(os.devnull, os.O_RDONLY), pipes.stdout, pipes.stderr, pipes.status)
+def _arrange_descriptors(pipes: Pipes) -> None:
+    """0 empty, 1 and 2 the log pipes, 3 the supervisor; nothing else stays open."""
+    pipes.near.detach()  # an object must not close a number that gets a new meaning
+    status = pipes.far.detach()
+    wanted = (os.open(os.devnull, os.O_RDONLY), pipes.stdout, pipes.stderr, status)
     # first above the target numbers, so that no move overwrites one still needed
-    high = [_move_up(number) for number in (*wanted, pipes.listener)]
+    high = [_move_up(number) for number in wanted]
     for target, number in enumerate(high):
         os.dup2(number, target, inheritable=target < _STATUS_FD)
-    os.closerange(_LISTENER_FD + 1, _HIGHEST_FD)
+    os.closerange(_STATUS_FD + 1, _HIGHEST_FD)
 
 
 def _move_up(number: int) -> int:
     return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 64)
 
 
-def _run(task: Task) -> int:
+def _await_task() -> tuple[Message, bool]:
+    """What the supervisor hands over, and whether a listener came along as descriptor 4."""
+    decoder = Decoder()
+    has_listener = False
+    with _supervisor_socket() as sock:
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(sock, _READ, 1)
+            for number in descriptors:
+                if number != _LISTENER_FD:
+                    os.dup2(number, _LISTENER_FD, inheritable=False)
+                    os.close(number)
+                has_listener = True
+            if not data:
+                raise SystemExit(0)  # the supervisor has gone
+            for message in decoder.feed(data):
+                return message, has_listener
+
+
+@contextlib.contextmanager
+def _supervisor_socket() -> Any:
+    sock = socket.socket(fileno=_STATUS_FD)
+    try:
+        yield sock
+    finally:
+        sock.detach()
+
+
+def _begin(message: Message, has_listener: bool, places: Places, calls: Calls) -> int:
+    task = Task.from_message(message)
+    settle_in(task, places.layer, int(message.get("proxy_port", 0)), _SCRATCH)
+    identity.set_dumpable(True)  # from here on it is user code's own process
     try:
         with _load_deadline(task.seconds * _LOAD_SHARE):
             module = load(task.code, task.filename)
@@ -105,10 +130,21 @@ def _run(task: Task) -> int:
     except BaseException as error:  # noqa: BLE001 - all of it is the owner's to read
         return _tell_failure(describe(error, task.filename))
     _tell({"type": "loaded"})
+    source: Source = Dialler(places.calls) if not has_listener else _listener()
+    failure = serve(
+        application,
+        source,
+        calls,
+        ready=lambda: _tell({"type": "ready"}),
+        bell=(_STATUS_FD, lambda: _hear_bell(calls)),
+    )
+    return _tell_failure(failure) if failure else 0
+
+
+def _listener() -> socket.socket:
     listener = socket.socket(fileno=_LISTENER_FD)
     listener.setblocking(False)
-    failure = serve(application, listener, ready=lambda: _tell({"type": "ready"}))
-    return _tell_failure(failure) if failure else 0
+    return listener
 
 
 @contextlib.contextmanager
@@ -127,9 +163,28 @@ def _load_deadline(seconds: float) -> Any:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
+def _hear_bell(calls: Calls) -> bool:
+    """Whether the supervisor is still there to ring."""
+    try:
+        with _supervisor_socket() as sock:
+            heard = sock.recv(_BELLS, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    calls.look_at_page()
+    return bool(heard)
+
+
 def _tell_failure(failure: Failure) -> int:
     _tell(failure.to_message())
     return 1
+
+
+def _tell_busy() -> None:
+    """Never waits: a supervisor that is behind reads this all the same."""
+    with contextlib.suppress(OSError), _supervisor_socket() as sock:
+        sock.send(_BUSY, socket.MSG_DONTWAIT)
 
 
 def _tell(message: dict[str, Any]) -> None:

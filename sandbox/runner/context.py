@@ -4,6 +4,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
+from .calls import Application, Calls
+
+_LONGEST_MILLISECONDS = 24 * 60 * 60 * 1000
+
 HEADER = b"x-sandgate-context"
 PROBE = b"probe"
 
@@ -15,16 +19,22 @@ Send = Callable[[Any], Awaitable[None]]
 class Context:
     """Wraps the user's application; it never sees the header or a probe."""
 
-    def __init__(self, application: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+    def __init__(self, application: Application, calls: Calls) -> None:
         self._application = application
+        self._calls = calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One scope."""
-        if scope["type"] in ("http", "websocket"):
+        """One scope. A WebSocket is no call: it has neither deadline nor budget."""
+        if scope["type"] == "http":
             value = take_header(scope)
-            if value == PROBE and scope["type"] == "http":
+            if value == PROBE:
                 await _answer_probe(send)
                 return
+            milliseconds = 0 if value is None else apply_context(scope, value)
+            await self._calls.run(self._application, scope, receive, send, milliseconds)
+            return
+        if scope["type"] == "websocket":
+            value = take_header(scope)
             if value is not None:
                 apply_context(scope, value)
         await self._application(scope, receive, send)
@@ -47,12 +57,17 @@ def take_header(scope: Scope) -> bytes | None:
     return values[0] if values else None
 
 
-def apply_context(scope: Scope, value: bytes) -> None:
-    """Set client, scheme, root path and request id; a malformed header changes nothing."""
+def apply_context(scope: Scope, value: bytes) -> int:
+    """Set client, scheme, root path and request id; milliseconds until the deadline, 0 for none.
+
+    A malformed header changes nothing.
+    """
     parts = value.decode("ascii", "replace").split(" ")
-    if len(parts) != 5 or not parts[1].isdecimal():
-        return
-    host, port, scheme, raw_root_path, request_id = parts
+    if len(parts) == 5:
+        parts.append("0")  # gateways of the time before deadlines
+    if len(parts) != 6 or not (_is_number(parts[1]) and _is_number(parts[5])):
+        return 0
+    host, port, scheme, raw_root_path, request_id, milliseconds = parts
     root_path = unquote(raw_root_path)
     scope["client"] = (host, int(port))
     scope["scheme"] = _scheme(scheme, scope["type"])
@@ -62,6 +77,11 @@ def apply_context(scope: Scope, value: bytes) -> None:
     extensions = dict(scope.get("extensions") or {})
     extensions["sandgate"] = {"request_id": request_id}
     scope["extensions"] = extensions
+    return min(int(milliseconds), _LONGEST_MILLISECONDS)
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= 12
 
 
 def _scheme(scheme: str, kind: str) -> str:

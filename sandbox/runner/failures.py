@@ -2,28 +2,13 @@
 
 import os
 import traceback
-from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any
+
+from .endings import Failure
 
 REASON_CHARACTERS = 2000
 TRACEBACK_CHARACTERS = 32_000
 _OURS = os.path.dirname(__file__) + os.sep
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why the code did not start; `kind` is one of the manager's StartFailure values."""
-
-    kind: str
-    reason: str
-    file: str = "app.py"
-    line: int | None = None
-    traceback: str = ""
-
-    def to_message(self) -> dict[str, Any]:
-        """As it goes over the control channel."""
-        return {"type": "failed", **asdict(self)}
 
 
 class NoApplicationError(Exception):

@@ -3,8 +3,9 @@
 import contextlib
 import ctypes
 import os
-from pathlib import Path
+import signal
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -23,5 +24,11 @@ def set_dumpable(allowed: bool) -> None:
 
 def prefer_as_memory_victim() -> None:
     """When memory runs out the kernel ends user code first, so that its supervisor can report."""
-    with contextlib.suppress(OSError):  # not offered by every kernel; the report is then poorer
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    # not offered by every kernel; the report is then poorer
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
+def die_with_parent() -> None:
+    """End when the parent does, where it is not the first process and takes all along anyway."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)

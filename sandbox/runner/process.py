@@ -1,50 +1,90 @@
-"""The supervisor's view of the child: fork it, read its pipes, end it, say how it ended."""
+"""The supervisor's view of the app's process: fork it, give it its task, read it, end it."""
 
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Callable
+from typing import NoReturn
 
-from .child import ChildPipes, Task, run_child
-from .frames import Decoder, FrameError, Message
+from .frames import HEADER, Decoder, FrameError, Message, encode
 from .logs import LineSplitter
 
 _READ = 64 * 1024
 _STATUS_LIMIT = 512 * 1024
+_HAND_OVER_SECONDS = 10.0
+_BELL = b"!"
+
+
+class Pipes:
+    """What the new process keeps: two pipes to write to, and a socket for all else."""
+
+    def __init__(self) -> None:
+        self.out, self.stdout = os.pipe()
+        self.err, self.stderr = os.pipe()
+        self.near, self.far = socket.socketpair()
+
+    def close_far(self) -> None:
+        """In the supervisor: let go of what belongs to the process."""
+        os.close(self.stdout)
+        os.close(self.stderr)
+        self.far.close()
 
 
 class Child:
-    """One forked process. `before` runs in it first, to let go of what is the supervisor's."""
+    """One process. It gets ready for code by itself and says so; then it waits for its task."""
 
-    def __init__(self, task: Task, listener: int, before: Callable[[], None]) -> None:
-        pipes = [os.pipe() for _ in range(3)]
-        reads = [read for read, _ in pipes]
-        out, err, status = (write for _, write in pipes)
+    def __init__(self, body: Callable[[Pipes], NoReturn]) -> None:
+        pipes = Pipes()
         self.pid = os.fork()
         if self.pid == 0:
-            before()
-            run_child(task, ChildPipes(out, err, status, listener))
-        for number in (out, err, status, listener):
-            os.close(number)
-        for number in reads:
-            os.set_blocking(number, False)
-        self._streams = {reads[0]: "stdout", reads[1]: "stderr"}
+            body(pipes)
+        pipes.close_far()
+        self._socket = pipes.near
+        self._status = pipes.near.fileno()
+        self._streams = {pipes.out: "stdout", pipes.err: "stderr"}
         self._splitters = {number: LineSplitter() for number in self._streams}
-        self._status = reads[2]
         self._decoder = Decoder(_STATUS_LIMIT)
-        self._open = set(reads)
+        self._open = {self._status, *self._streams}
+        for number in self._open:
+            os.set_blocking(number, False)
 
     @property
     def descriptors(self) -> set[int]:
-        """Pipes that may still have something to read."""
+        """What may still have something to read."""
         return self._open
 
+    @property
+    def can_speak(self) -> bool:
+        """Whether messages can still come; user code may have closed or spoilt its end."""
+        return self._status in self._open
+
+    def hand_over(self, task: Message, listener: int | None) -> None:
+        """Give it the code. There is no user code in it yet, so it reads."""
+        data = encode(task)
+        self._socket.settimeout(_HAND_OVER_SECONDS)
+        try:
+            if listener is not None:
+                socket.send_fds(self._socket, [data[: HEADER.size]], [listener])
+                data = data[HEADER.size :]
+            self._socket.sendall(data)
+        finally:
+            self._socket.setblocking(False)
+
+    def ring(self) -> None:
+        """Ask it to look at the page. One that does not listen any more is dealt with later."""
+        if self.can_speak:
+            with contextlib.suppress(OSError):
+                self._socket.send(_BELL)
+
     def read(self, number: int) -> tuple[list[tuple[str, str]], list[Message]]:
-        """What came through one pipe: lines as (stream, text), and messages of the child."""
+        """What came through one pipe: lines as (stream, text), and messages of the process."""
         try:
             data = os.read(number, _READ)
         except BlockingIOError:
             return [], []
+        except OSError:  # a socket whose other end was torn down
+            data = b""
         if not data:
             self._close(number)
         if number == self._status:
@@ -54,7 +94,7 @@ class Child:
         return [(self._streams[number], text) for text in texts], []
 
     def drain(self) -> tuple[list[tuple[str, str]], list[Message]]:
-        """All that is left after the child has ended, even when a grandchild holds the pipes."""
+        """All that is left after the process has ended, even when another holds the pipes."""
         lines: list[tuple[str, str]] = []
         messages: list[Message] = []
         for number in sorted(self._open):
@@ -69,7 +109,7 @@ class Child:
         return lines, messages
 
     def _messages(self, data: bytes) -> list[Message]:
-        """User code can write here too; nonsense only costs itself the pipe."""
+        """User code can write here too; nonsense only costs itself the socket."""
         try:
             return list(self._decoder.feed(data))
         except FrameError:
@@ -77,8 +117,12 @@ class Child:
             return []
 
     def _close(self, number: int) -> None:
-        if number in self._open:
-            self._open.discard(number)
+        if number not in self._open:
+            return
+        self._open.discard(number)
+        if number == self._status:
+            self._socket.close()
+        else:
             os.close(number)
 
     def terminate(self) -> None:
@@ -109,15 +153,3 @@ def reap() -> dict[int, int]:
         if pid == 0:
             return ended
         ended[pid] = status
-
-
-def how_it_ended(status: int) -> str:
-    """A wait status in words."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        try:
-            name = signal.Signals(number).name
-        except ValueError:
-            name = f"signal {number}"
-        return f"killed by {name}"
-    return f"exited with code {os.WEXITSTATUS(status)}"

@@ -1,4 +1,4 @@
-"""Serves the user's application with uvicorn on a listener that was handed in."""
+"""Serves the user's application with uvicorn, on a listener or on connections that it dials."""
 
 import asyncio
 import contextlib
@@ -10,15 +10,22 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+import uvloop
 
+from .calls import Calls
 from .context import Context, Receive, Scope, Send
-from .failures import Failure, LifespanError, describe, user_traceback
+from .dialling import Dialler
+from .endings import Failure
+from .failures import LifespanError, describe, user_traceback
 from .loader import Application
 
 _BACKLOG = 4096
 _KEEP_ALIVE_SECONDS = 1_000_000  # the gateway decides how long a connection is worth keeping
 _GRACEFUL_SECONDS = 5
 _DATE_SECONDS = 1.0
+
+Source = socket.socket | Dialler  # where calls come from
+Bell = tuple[int, Callable[[], bool]]  # a descriptor, and what to do when it is readable
 
 
 def configure_logging() -> None:
@@ -80,17 +87,50 @@ class LifespanWatch:
 class Server(uvicorn.Server):
     """uvicorn that says when it is ready and sleeps while nothing happens."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        source: Source,
+        ready: Callable[[], None],
+        bell: Bell | None = None,
+    ) -> None:
         super().__init__(config)
+        self._source = source
         self._ready = ready
+        self._bell = bell
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
         """Start-up of the app, then accepting; then the word that it is ready."""
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets=sockets)
+        if self._bell is not None:
+            self._loop.add_reader(self._bell[0], self._on_bell, *self._bell)
+        if isinstance(self._source, Dialler):
+            await super().startup(sockets=[])
+            self._source.start(self._protocol)
+        else:
+            await super().startup(sockets=[self._source])
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """As uvicorn does it, but no more calls are fetched first."""
+        if isinstance(self._source, Dialler):
+            self._source.stop()
+            await super().shutdown()
+        else:
+            await super().shutdown(sockets=[self._source])
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+    def _on_bell(self, number: int, heard: Callable[[], bool]) -> None:
+        if not heard() and self._loop is not None:
+            self._loop.remove_reader(number)
 
     async def main_loop(self) -> None:
         """One tick a second for the Date header, and one at once when it is to end."""
@@ -110,11 +150,24 @@ class Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._wake.set)
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """The quick event loop, or the ordinary one on a kernel that it cannot use."""
+    try:
+        return uvloop.new_event_loop()
+    except (OSError, RuntimeError):
+        return asyncio.new_event_loop()
+
+
+def run(server: Server) -> None:
+    """Serve until it is told to end."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(server.serve())
+
+
 def make_config(application: Application) -> uvicorn.Config:
     """How uvicorn is told to behave; also called once for warming, with a toy application."""
     return uvicorn.Config(
         application,
-        loop="uvloop",
         http="httptools",
         interface="asgi3",
         log_config=None,
@@ -128,13 +181,17 @@ def make_config(application: Application) -> uvicorn.Config:
 
 
 def serve(
-    application: Application, listener: socket.socket, ready: Callable[[], None]
+    application: Application,
+    source: Source,
+    calls: Calls,
+    ready: Callable[[], None],
+    bell: Bell,
 ) -> Failure | None:
     """Serve until SIGTERM; the failure when the app's start-up failed."""
     watch = LifespanWatch(application)
-    server = Server(make_config(Context(watch)), ready)
+    server = Server(make_config(Context(watch, calls)), source, ready, bell)
     try:
-        server.run(sockets=[listener])
+        run(server)
     except SystemExit:
         if server.started or watch.error is None:
             raise

@@ -1,4 +1,4 @@
-"""The runner's parent process: one thread, one loop, between the manager and user code."""
+"""The runner's first process: one thread, one loop, between the manager and user code."""
 
 import contextlib
 import os
@@ -6,72 +6,86 @@ import select
 import signal
 import socket
 import sys
-import time
-from typing import Any
+from functools import partial
+from typing import NoReturn
 
-from .child import Task
-from .failures import Failure
+from .budget import Budget, Ending
+from .endings import STOPPED, Failure, ended, exited, how_it_ended
+from .forwarder import REMAKE_SECONDS, Forwarder
 from .frames import Message
-from .link import Link, LinkLostError
-from .logs import LineRate, Ring
-from .process import Child, how_it_ended, reap
+from .journal import Journal
+from .manager import Manager
+from .page import new_page
+from .places import Places
+from .process import Child, Pipes, reap
+from .task import Task, TaskError
+from .timers import Timers
+from .watch import Watch, cpu_of
 
-_DIAL_SECONDS = 30.0  # a blank that finds no manager is of no use
-_REDIAL_EVERY = 0.25
-_ORPHAN_SECONDS = 60.0
+_WARM_SECONDS = 120.0
 _STOP_SECONDS = 5.0
 _LAST_WORDS_SECONDS = 1.0
+_IGNORED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGIO,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+)
 
 
 class Supervisor:
-    """Blank, then starting, then running, then gone; never back."""
+    """Warming, then blank, then starting, then running, then gone; never back."""
 
-    def __init__(self, control: str, orphan_seconds: float = _ORPHAN_SECONDS) -> None:
-        self._control = control
-        self._orphan_seconds = orphan_seconds
-        self._link: Link | None = None
-        self._child: Child | None = None
-        self._state = "blank"
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._timers = Timers()
+        self._manager = Manager(places.control, self._timers, self._greeting, self._end)
+        self._journal = Journal(self._manager.mention)
+        self._page = new_page()
+        self._state = "warming"
         self._identity: dict[str, str] = {}
         self._seconds = 0.0
         self._loaded = False
         self._failure: Failure | Message | None = None
-        self._stopping = False
+        self._ending: Message | None = None
         self._asked_to_stop = False
         self._done = False
-        self._timers: dict[str, float] = {}
-        self._actions = {
-            "start": self._start_deadline,
-            "kill": self._kill_child,
-            "redial": self._redial,
-            "orphan": self._end,
-        }
-        self._rate = LineRate()
-        self._ring = Ring()
-        self._wake, self._wake_writer = socket.socketpair()
+        self._code = 0
 
     def run(self) -> int:
         """Until the sandbox has done its work; the exit code."""
+        # before anything is open that user code's process would have to close
+        self._child: Child | None = Child(partial(_become_child, self._places, self._page))
+        self._pid = self._child.pid
+        self._forwarder = Forwarder(self._places.proxy_port, self._places.door)
         self._listen_for_signals()
-        if not self._dial_first():
-            sys.stderr.write(f"no manager at {self._control}\n")
-            return 1
+        self._timers.set("warm", _WARM_SECONDS, self._kill_child)
         while not self._done:
             self._step()
         if self._child is not None:
             self._child.kill()
-        self._last_words()
-        return 0
+        self._manager.last_words(lambda number, left: _wait([], number, left))
+        return self._code
 
     # --- signals
 
     def _listen_for_signals(self) -> None:
+        self._wake, self._wake_writer = socket.socketpair()
         for end in (self._wake, self._wake_writer):
             end.setblocking(False)
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_sigterm)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_IGN)
 
     def _on_sigterm(self, *_: object) -> None:
         self._asked_to_stop = True  # acted on in the loop, which the wake-up socket turns
@@ -79,164 +93,129 @@ class Supervisor:
     # --- one turn of the loop
 
     def _step(self) -> None:
-        readers: list[int] = [self._wake.fileno()]
-        writers: list[int] = []
-        if self._link is not None:
-            readers.append(self._link.sock.fileno())
-            writers += [self._link.sock.fileno()] if self._link.wants_write else []
+        wake = self._wake.fileno()
+        readers = [wake, self._manager.reader, self._forwarder.reader]
         if self._child is not None:
             readers += self._child.descriptors
-        readable, writable, _ = select.select(readers, writers, [], self._time_left())
+        readable = _wait(readers, self._manager.writer, self._timers.left())
         if self._asked_to_stop:
             self._asked_to_stop = False
-            self._stop(_STOP_SECONDS)
-        self._fire_timers()
-        self._read_child(set(readable))
-        self._use_link(set(readable), set(writable))
-        if self._wake.fileno() in readable:
+            # not by the manager, so it may have been user code
+            self._stop(_STOP_SECONDS, ended("crash", "stopped by SIGTERM"))
+        self._timers.fire()
+        self._read_child(readable)
+        if self._forwarder.reader in readable:
+            self._forwarder.turn()
+        if self._manager.reader in readable:
+            for message in self._manager.receive():
+                self._obey(message)
+        if self._manager.writer is not None:
+            self._manager.flush()
+        if wake in readable:
             self._collect_dead()
-
-    def _time_left(self) -> float | None:
-        if not self._timers:
-            return None
-        return max(0.0, min(self._timers.values()) - time.monotonic())
-
-    def _fire_timers(self) -> None:
-        now = time.monotonic()
-        for name in [name for name, at in self._timers.items() if at <= now]:
-            del self._timers[name]
-            self._actions[name]()
-
-    def _set_timer(self, name: str, seconds: float) -> None:
-        self._timers[name] = time.monotonic() + seconds
 
     # --- the manager
 
-    def _dial_first(self) -> bool:
-        until = time.monotonic() + _DIAL_SECONDS
-        while self._link is None and time.monotonic() < until:
-            try:
-                self._connect()
-            except LinkLostError:
-                time.sleep(0.05)
-        return self._link is not None
-
-    def _connect(self) -> None:
-        link = Link(self._control)
-        link.send(
-            {
-                "type": "hello",
-                "pid": os.getpid(),
-                "python": sys.version.split()[0],
-                "state": "blank" if self._state == "blank" else "running",
-                **self._identity,
-            }
-        )
-        for at, stream, text in self._ring:
-            link.send({"type": "log", "stream": stream, "text": text, "at": at})
-        link.flush()
-        self._link = link
-
-    def _redial(self) -> None:
-        try:
-            self._connect()
-        except LinkLostError:
-            self._set_timer("redial", _REDIAL_EVERY)
-        else:
-            self._timers.pop("orphan", None)
-
-    def _link_lost(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-        if self._state != "running":
-            self._end()  # nobody waits for a sandbox that was not in service yet
-            return
-        self._set_timer("redial", _REDIAL_EVERY)
-        self._set_timer("orphan", self._orphan_seconds)
-
-    def _use_link(self, readable: set[int], writable: set[int]) -> None:
-        if self._link is None:
-            return
-        number = self._link.sock.fileno()
-        try:
-            if number in readable:
-                for message in self._link.receive():
-                    self._obey(message)
-            if number in writable or self._link.wants_write:
-                self._link.flush()
-        except LinkLostError:
-            self._link_lost()
+    def _greeting(self) -> list[Message]:
+        hello = {
+            "type": "hello",
+            "pid": os.getpid(),
+            "python": sys.version.split()[0],
+            "state": "running" if self._manager.keeps else "blank",
+            **self._identity,
+        }
+        return [hello, *self._journal.kept()]
 
     def _obey(self, message: Message) -> None:
         if message.get("type") == "specialise" and self._state == "blank":
             self._specialise(message)
         elif message.get("type") == "stop":
-            self._stop(float(message.get("seconds", _STOP_SECONDS)))
-
-    def _tell(self, message: Message) -> None:
-        if self._link is not None:
-            self._link.send(message)
+            self._stop(float(message.get("seconds", _STOP_SECONDS)), ended(STOPPED, "stopped"))
+        elif message.get("type") == "egress" and message.get("egress") is True:
+            self._forwarder.allow()
 
     # --- user code
 
     def _specialise(self, message: Message) -> None:
-        listener = self._link.take_descriptor() if self._link else None
-        if listener is None:
-            raise LinkLostError("specialise came without a listener")
-        self._seconds = float(message["seconds"])
-        self._identity = {key: str(message[key]) for key in ("api_id", "version_id")}
-        task = Task(str(message["code"]), str(message["filename"]), self._seconds)
-        self._tell({"type": "specialising"})
+        listener = self._manager.take_descriptor()
         self._state = "starting"
-        self._set_timer("start", self._seconds)
-        self._child = Child(task, listener, before=self._let_go)
+        try:
+            task = Task.from_message(message)
+            self._start(task, message, listener)
+        except (TaskError, OSError) as error:
+            self._failure = Failure("exception", str(error))
+            self._kill_child()
+        finally:
+            if listener is not None:
+                os.close(listener)
 
-    def _let_go(self) -> None:
-        """In the child: objects must not close descriptor numbers that get a new meaning."""
-        for held in (self._wake, self._wake_writer, self._link.sock if self._link else None):
-            if held is not None:
-                held.detach()
+    def _start(self, task: Task, message: Message, listener: int | None) -> None:
+        if self._child is None:
+            return
+        if (listener is None) != (task.listener == "dial"):
+            raise TaskError("the listener did not come as it was announced")
+        self._child.hand_over({**message, "proxy_port": self._forwarder.port}, listener)
+        self._manager.tell({"type": "specialising"})
+        self._seconds = task.seconds
+        self._identity = {"api_id": task.api_id, "version_id": task.version_id}
+        self._journal.redact(task.redact)
+        if task.egress:
+            self._forwarder.allow()
+        budget = Budget(task.call_cpu_seconds)
+        self._watch = Watch(self._page, budget, partial(cpu_of, self._pid), self._child.ring)
+        self._timers.set("start", task.seconds, self._start_deadline)
 
     def _read_child(self, readable: set[int]) -> None:
         if self._child is None:
             return
         for number in readable & self._child.descriptors:
             lines, messages = self._child.read(number)
-            self._take_lines(lines)
+            self._journal.take(lines)
             for message in messages:
                 self._hear(message)
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _hear(self, message: Message) -> None:
         """A message of the child; user code could have written it, so it only moves forward."""
-        if self._state != "starting":
-            return
-        match message.get("type"):
-            case "loaded":
+        match message.get("type"), self._state:
+            case "warm", "warming":
+                self._become_blank()
+            case "loaded", "starting":
                 self._loaded = True
-            case "ready":
+            case "ready", "starting":
                 self._state = "running"
-                self._timers.pop("start", None)
-                self._tell({"type": "ready"})
-            case "failed" if self._failure is None:
-                self._failure = message
-                self._timers.pop("start", None)
-                self._set_timer("kill", _LAST_WORDS_SECONDS)
+                self._manager.keeps = True
+                self._timers.cancel("start")
+                self._manager.tell({"type": "ready"})
+            case "failed", "starting" if self._failure is None:
+                self._failure = self._journal.clean(message)
+                self._timers.cancel("start")
+                self._timers.set("kill", _LAST_WORDS_SECONDS, self._kill_child)
+            case "busy", "running":
+                self._begin_to_look()
 
-    def _take_lines(self, lines: list[tuple[str, str]]) -> None:
-        for stream, text in lines:
-            if self._rate.admit(time.monotonic()):
-                marker = self._rate.take_marker()
-                if marker:
-                    self._log(stream, marker)
-                self._log(stream, text)
+    def _become_blank(self) -> None:
+        self._timers.cancel("warm")
+        self._state = "blank"
+        if not self._manager.dial_first():
+            sys.stderr.write(f"no manager at {self._places.control}\n")
+            self._code = 1
+            self._end()
 
-    def _log(self, stream: str, text: str) -> None:
-        at = time.time()
-        self._ring.add(at, stream, text)
-        line = {"type": "log", "stream": stream, "text": text, "at": at}
-        if self._link is not None and not self._link.send_if_room(line):
-            self._rate.drop()
+    # --- calls that run too long
+
+    def _begin_to_look(self) -> None:
+        if "look" not in self._timers:
+            self._after_look(*self._watch.begin())
+
+    def _look(self) -> None:
+        self._after_look(*self._watch.look())
+
+    def _after_look(self, ending: Ending | None, seconds: float | None) -> None:
+        if ending is not None:
+            self._ending = self._ending or ended(ending.end, ending.reason)
+            self._kill_child()
+        elif seconds is not None:
+            self._timers.set("look", seconds, self._look)
 
     # --- the end
 
@@ -245,13 +224,13 @@ class Supervisor:
         self._failure = Failure("deadline", f"the {where} after {self._seconds:g} seconds")
         self._kill_child()
 
-    def _stop(self, seconds: float) -> None:
-        if self._child is None:
+    def _stop(self, seconds: float, report: Message) -> None:
+        if self._child is None or self._state in ("warming", "blank"):
             self._end()
             return
-        self._stopping = True
+        self._ending = self._ending or report
         self._child.terminate()
-        self._set_timer("kill", seconds)
+        self._timers.set("kill", seconds, self._kill_child)
 
     def _kill_child(self) -> None:
         if self._child is not None:
@@ -264,9 +243,11 @@ class Supervisor:
         with contextlib.suppress(BlockingIOError):
             while self._wake.recv(1024):
                 pass
-        ended = reap()
-        if self._child is not None and self._child.pid in ended:
-            self._child_ended(self._child, ended[self._child.pid])
+        for pid, status in reap().items():
+            if self._forwarder.ended(pid):
+                self._timers.set("forwarder", REMAKE_SECONDS, self._forwarder.resume)
+            elif self._child is not None and pid == self._child.pid:
+                self._child_ended(self._child, status)
 
     def _child_ended(self, child: Child, status: int) -> None:
         child.kill_group()
@@ -274,29 +255,39 @@ class Supervisor:
         lines, messages = child.drain()
         for message in messages:
             self._hear(message)
-        self._take_lines(lines)
-        marker = self._rate.take_marker()
-        if marker:
-            self._log("stderr", marker)
-        self._tell(self._verdict(how_it_ended(status)))
+        self._journal.take(lines)
+        self._journal.mark_dropped("stderr")
+        self._manager.tell(self._verdict(status))
+        if self._state == "warming":
+            self._code = 1
+            sys.stderr.writelines(f"{line['text']}\n" for line in self._journal.kept())
         self._end()
 
-    def _verdict(self, how: str) -> Message:
+    def _verdict(self, status: int) -> Message:
         if isinstance(self._failure, Failure):
             return self._failure.to_message()
         if self._failure is not None:
             return self._failure
-        if self._state == "starting" and not self._stopping:
-            return Failure("exited", f"the process {how} while it started").to_message()
-        return {"type": "exited", "reason": "stopped" if self._stopping else how}
+        if self._ending is not None:
+            return self._ending
+        if self._state == "starting":
+            reason = f"the process {how_it_ended(status)} while it started"
+            return Failure("exited", reason).to_message()
+        return exited(status)
 
-    def _last_words(self) -> None:
-        """Give the manager a moment to take what is still to be said."""
-        until = time.monotonic() + _LAST_WORDS_SECONDS
-        with contextlib.suppress(LinkLostError):
-            while self._link is not None and self._link.wants_write:
-                left = until - time.monotonic()
-                if left <= 0:
-                    return
-                select.select([], [self._link.sock], [], left)
-                self._link.flush()
+
+def _become_child(places: Places, page: "memoryview[int]", pipes: Pipes) -> NoReturn:
+    from .child import run_child  # only here: the supervisor stays small
+
+    run_child(pipes, places, page)
+
+
+def _wait(readers: list[int | None], writer: int | None, seconds: float | None) -> set[int]:
+    """Those that are readable, as soon as there is anything to do; None is one not there."""
+    readable, _, _ = select.select(
+        [number for number in readers if number is not None],
+        [] if writer is None else [writer],
+        [],
+        seconds,
+    )
+    return set(readable)

@@ -8,8 +8,9 @@ import socket
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from .calls import Calls
 from .context import Context
-from .serving import Server, make_config
+from .serving import Server, make_config, run
 
 # what user code imports most often, so that it is there when it asks
 _MODULES = (
@@ -44,7 +45,7 @@ _MODULES = (
 _CALL_SECONDS = 20.0
 _BODY = b'{"name":"a"}'
 _REQUEST = (
-    b"POST /items/1?limit=2 HTTP/1.1\r\nx-sandgate-context: 127.0.0.1 1 http /warm 0\r\n"
+    b"POST /items/1?limit=2 HTTP/1.1\r\nx-sandgate-context: 127.0.0.1 1 http /warm 0 60000\r\n"
     b"Host: warm\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 ) % (len(_BODY), _BODY)
 
@@ -54,12 +55,12 @@ class _Item(BaseModel):
     size: int = 1
 
 
-def warm() -> None:
-    """Import, build and call one small app, then freeze what is there for the fork."""
+def warm(calls: Calls) -> None:
+    """Import, build and call one small app; what is there then is no work for the collector."""
     for name in _MODULES:
         importlib.import_module(name)
     application = _small_app()
-    _serve_once(application)
+    _serve_once(Context(application, calls))
     gc.collect()
     gc.freeze()
 
@@ -74,7 +75,7 @@ def _small_app() -> FastAPI:
     return application
 
 
-def _serve_once(application: FastAPI) -> None:
+def _serve_once(application: Context) -> None:
     """The whole way of a call, over an address in memory that the kernel chooses."""
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as caller:
         listener.bind("")
@@ -87,8 +88,8 @@ def _serve_once(application: FastAPI) -> None:
         def ready() -> None:
             calls.append(asyncio.get_running_loop().create_task(_call(caller, server)))
 
-        server = Server(make_config(Context(application)), ready)
-        server.run(sockets=[listener])
+        server = Server(make_config(application), listener, ready)
+        run(server)
         for call in calls:
             call.result()
 

@@ -5,13 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sandbox.runner.frames import HEADER, Decoder, Message, encode
-from tests.support.managing import short_directory
 
 SANDBOX = Path(__file__).parents[2] / "sandbox"
 START = (
@@ -127,12 +127,19 @@ class Runner:
             self.process.wait()
 
 
+def _arguments(directory: Path) -> list[str]:
+    """Runners of several tests share this host's loopback, so each takes any port."""
+    control, layer = str(directory / "control.sock"), str(directory / "layer")
+    return ["--control", control, "--layer", layer, "--proxy-port", "0"]
+
+
 @contextmanager
 def running() -> Iterator[Runner]:
     """A warm blank."""
-    with short_directory() as directory:
+    with tempfile.TemporaryDirectory(prefix="sg", dir="/tmp") as name:
+        directory = Path(name)  # short: it leaves room for sockets
         process = subprocess.Popen(
-            [sys.executable, "-I", "-c", START, "--control", str(directory / "control.sock")],
+            [sys.executable, "-I", "-c", START, *_arguments(directory)],
             start_new_session=True,
         )
         runner = Runner(process, directory)

@@ -228,14 +228,22 @@ import os, sys
 assert os.getsid(0) == os.getpid()
 assert sys.stdin.read() == ""
 print(__name__, __file__, sys.modules["app"].__name__)
-print(sorted(int(n) for n in os.listdir("/proc/self/fd"))[:-1])
+for number in sorted(map(int, os.listdir("/proc/self/fd"))):
+    try:
+        print(number, os.readlink(f"/proc/self/fd/{number}").partition("[")[0])
+    except FileNotFoundError:
+        pass
 async def app(scope, receive, send): ...
 """
     with running() as runner:
         assert runner.specialise(code)["type"] == "ready"
         runner.tell({"type": "stop", "seconds": 1})
         runner.heard("exited")
-        assert runner.logs == ["app app.py app", "[0, 1, 2, 3, 4]"]
+        names, *opened = runner.logs
+        assert names == "app app.py app"
+        assert opened[:3] == ["0 /dev/null", "1 pipe:", "2 pipe:"]
+        assert opened[3:5] == ["3 socket:", "4 socket:"]  # its supervisor, its listener
+        assert all(each.endswith(" pipe:") for each in opened[5:])  # the event loop library's own
 
 
 def test_a_second_specialise_is_ignored() -> None:
@@ -277,7 +285,8 @@ def test_sigterm_stops_app_and_supervisor() -> None:
         runner.specialise("import os\nprint(os.getpid())\n" + ECHO)
         pid = int(runner.logs[0]) if runner.logs else int(runner.heard("log")["text"])
         os.kill(runner.process.pid, signal.SIGTERM)
-        assert runner.heard("exited")["reason"] == "stopped"
+        exited = runner.heard("exited")
+        assert (exited["reason"], exited["end"]) == ("stopped by SIGTERM", "crash")
         assert runner.process.wait(10) == 0
         until_blocking(lambda: not os.path.exists(f"/proc/{pid}"))
 

@@ -1,0 +1,171 @@
+"""The app process's side of the page: every call is entered, measured, and cancelled when asked."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from time import monotonic_ns
+from typing import Any
+
+from . import page as p
+
+_DEADLINE = "ran past its deadline and was cancelled"
+_CPU = "used more processor time than a call may and was cancelled"
+_ANSWER = b"the call was cancelled: it took too long\n"
+
+Application = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
+
+
+class Calls:
+    """Runs calls. `on_busy` is told when one begins while nobody is looking at the page."""
+
+    def __init__(self, page: "memoryview[int]", on_busy: Callable[[], None]) -> None:
+        self._page = page
+        self._on_busy = on_busy
+        self._free = list(range(p.SLOTS - 1, -1, -1))
+        self._tasks: dict[int, asyncio.Task[Any]] = {}
+        self._cancelled: dict[int, str] = {}
+        self._next = 1
+        self._log = logging.getLogger("uvicorn.error")
+
+    async def run(
+        self, application: Application, scope: Any, receive: Any, send: Any, milliseconds: int
+    ) -> None:
+        """One call, from first to last step of the application."""
+        task = asyncio.current_task()
+        if task is None or not self._free:
+            await application(scope, receive, send)
+            return
+        slot = self._begin(task, milliseconds)
+        timer = (
+            task.get_loop().call_later(milliseconds / 1000, self._cancel, slot, _DEADLINE)
+            if milliseconds
+            else None
+        )
+        watch = _Answer(self._page, slot, send, timer)
+        try:
+            await _Steps(self._page, slot, application(scope, receive, watch.send))
+        except asyncio.CancelledError:
+            why = self._cancelled.get(slot)
+            if why is None:
+                raise
+            task.uncancel()
+            self._log.warning("%s %s %s", scope["method"], _target(scope), why)
+            await _apologise(watch)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._end(slot)
+
+    def look_at_page(self) -> None:
+        """The supervisor may have asked for calls to be cancelled."""
+        for slot in list(self._tasks):
+            if self._page[p.CANCEL + slot] == self._page[p.IDENT + slot]:
+                self._cancel(slot, _CPU)
+
+    def _begin(self, task: asyncio.Task[Any], milliseconds: int) -> int:
+        page, slot, now = self._page, self._free.pop(), monotonic_ns()
+        page[p.START + slot] = now
+        page[p.DEADLINE + slot] = now + milliseconds * 1_000_000 if milliseconds else 0
+        page[p.HELD + slot] = page[p.STREAMING + slot] = page[p.CANCEL + slot] = 0
+        page[p.IDENT + slot] = self._next
+        self._next += 1
+        self._tasks[slot] = task
+        if not page[p.WATCHED]:
+            self._on_busy()
+        return slot
+
+    def _end(self, slot: int) -> None:
+        page = self._page
+        page[p.IDENT + slot] = 0
+        page[p.ENDED_HELD] += page[p.HELD + slot]
+        page[p.ENDED_TIME] += monotonic_ns() - page[p.START + slot]
+        del self._tasks[slot]
+        self._cancelled.pop(slot, None)
+        self._free.append(slot)
+
+    def _cancel(self, slot: int, why: str) -> None:
+        task = self._tasks.get(slot)
+        if task is not None and slot not in self._cancelled:
+            self._cancelled[slot] = why
+            task.cancel()
+
+
+class _Answer:
+    """Sees when the answer begins: from then on there is no deadline any more."""
+
+    __slots__ = ("_page", "_send", "_slot", "_timer", "begun")
+
+    def __init__(
+        self,
+        page: "memoryview[int]",
+        slot: int,
+        send: Callable[[Any], Awaitable[None]],
+        timer: asyncio.TimerHandle | None,
+    ) -> None:
+        self._page, self._slot, self._timer = page, slot, timer
+        self._send = send
+        self.begun = False
+
+    def send(self, message: Any) -> Awaitable[None]:
+        """In place of the server's own."""
+        if not self.begun:
+            self.begun = True
+            self._page[p.STREAMING + self._slot] = 1
+            self._page[p.DEADLINE + self._slot] = 0
+            if self._timer is not None:
+                self._timer.cancel()
+        return self._send(message)
+
+
+class _Steps:
+    """Awaits a coroutine and notes how long each of its steps is on the event loop."""
+
+    __slots__ = ("_coroutine", "_page", "_slot")
+
+    def __init__(
+        self, page: "memoryview[int]", slot: int, coroutine: Coroutine[Any, Any, None]
+    ) -> None:
+        self._page, self._slot, self._coroutine = page, slot, coroutine
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        page, column, coroutine = self._page, p.HELD + self._slot, self._coroutine
+        ident = page[p.IDENT + self._slot]
+        step: Callable[[Any], Any] = coroutine.send
+        value: Any = None
+        while True:
+            since = monotonic_ns()
+            page[p.ON_LOOP_SINCE] = since
+            page[p.ON_LOOP] = ident
+            try:
+                waits_for = step(value)
+            except StopIteration:
+                return
+            finally:
+                page[p.ON_LOOP] = 0
+                page[column] += monotonic_ns() - since
+            try:
+                value = yield waits_for
+                step = coroutine.send
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - passed on to the coroutine
+                step, value = coroutine.throw, error
+
+
+def _target(scope: Any) -> str:
+    """The path as it came, which has no line breaks."""
+    return bytes(scope.get("raw_path") or b"").decode("ascii", "backslashreplace")
+
+
+async def _apologise(answer: _Answer) -> None:
+    """Most callers have gone by now; one that has not is told."""
+    if answer.begun:
+        return  # the server closes the connection: nobody takes half an answer for a whole one
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(_ANSWER)).encode()),
+        (b"connection", b"close"),
+    ]
+    await answer.send({"type": "http.response.start", "status": 504, "headers": headers})
+    await answer.send({"type": "http.response.body", "body": _ANSWER})

@@ -1,0 +1,25 @@
+"""Where things are inside the sandbox. Only tests move them."""
+
+import os
+from dataclasses import dataclass
+
+PROXY_PORT = 3128
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """`control` is the manager's socket; the other sockets lie beside it."""
+
+    control: str
+    layer: str = "/layer"
+    proxy_port: int = PROXY_PORT
+
+    @property
+    def door(self) -> str:
+        """The way out."""
+        return os.path.join(os.path.dirname(self.control), "door.sock")
+
+    @property
+    def calls(self) -> str:
+        """Where calls are fetched when no listener could be handed in."""
+        return os.path.join(os.path.dirname(self.control), "calls.sock")
