@@ -190,7 +190,7 @@ class Leases:
             elif siblings.is_empty:
                 del self._known[siblings.spec]
         now = self._clock()
-        await self._renew([held for held in self._all() if held.is_due(now)])
+        await self._renew([held for held in self.now_held() if held.is_due(now)])
 
     async def close(self) -> None:
         """Close every connection; the sandboxes stay for whoever comes next."""
@@ -198,12 +198,13 @@ class Leases:
         for siblings in self._known.values():
             siblings.close()
         await asyncio.gather(*starting, return_exceptions=True)
-        for held in self._all():
+        for held in self.now_held():
             self.drop(held)
         await self.endings.close()
         await asyncio.gather(*self._retiring.values(), return_exceptions=True)
 
-    def _all(self) -> list[Held]:
+    def now_held(self) -> list[Held]:
+        """Everything that is held, whether its lease has run out or not."""
         return [held for siblings in self._known.values() for held in siblings.held]
 
     def _siblings(self, spec: SandboxSpec, instances: Instances) -> Siblings:
@@ -319,7 +320,7 @@ class Leases:
 
     def _pause(self) -> float:
         """Often enough for the shortest lease."""
-        shortest = min((held.expires_at - held.renewed_at for held in self._all()), default=4.0)
+        shortest = min((held.expires_at - held.renewed_at for held in self.now_held()), default=4.0)
         return min(max(shortest / 8, 0.05), _LONGEST_PAUSE)
 
 

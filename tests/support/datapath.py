@@ -5,6 +5,7 @@ import contextlib
 import json
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -158,7 +159,6 @@ class Sandboxes:
         self.fails: SandboxError | None = None
         self.start_fails: dict[int, SandboxError] = {}  # by instance
         self.is_renewing = True
-        self._leased_until: dict[str, float] = {}
         self.seconds = 600.0
         self.gate = asyncio.Event()  # starts end while it is set
         self.gate.set()
@@ -171,10 +171,7 @@ class Sandboxes:
         """Only what lives."""
         self.found.append(spec)
         self._refuse()
-        lease = self._adopted.get(spec.version_id) or self.living.get(spec)
-        if lease is not None:
-            self._leased(lease.sandbox_id)
-        return lease
+        return self._adopted.get(spec.version_id) or self.living.get(spec)
 
     async def acquire(self, spec: SandboxSpec, bundle: Bundle) -> Lease:
         """Start it; the code is the version's id."""
@@ -197,16 +194,7 @@ class Sandboxes:
 
         self._servers[name] = await asyncio.start_unix_server(serve, path, backlog=4096)
         self.living[spec] = Lease(name, path, self.seconds, "memory", Tier.NONE)
-        self._leased(name)
         return replace(self.living[spec], times=self.times)
-
-    def since_lease(self, version_id: str) -> float:
-        """Seconds since the last lease on this version's sandbox ran out; negative before."""
-        name = next(one.sandbox_id for s, one in self.living.items() if s.version_id == version_id)
-        return asyncio.get_running_loop().time() - self._leased_until[name]
-
-    def _leased(self, name: str) -> None:
-        self._leased_until[name] = asyncio.get_running_loop().time() + self.seconds
 
     async def renew(self, sandbox_ids: Sequence[str]) -> dict[str, float]:
         """Those that live."""
@@ -215,8 +203,6 @@ class Sandboxes:
             raise ManagerUnavailableError("not now")
         self.renewed.append(sandbox_ids)
         living = {lease.sandbox_id for lease in self.living.values()}
-        for name in living.intersection(sandbox_ids):
-            self._leased(name)
         return {name: self.seconds for name in sandbox_ids if name in living}
 
     async def overdue(self, sandbox_id: str) -> None:
@@ -266,7 +252,10 @@ class DataPath:
         self.journal = Journal(folder / "journal", segment_seconds=3600)
         self.resolver = Resolver(self.store, self.news)
         self.activation = Activation(self.sandboxes, self.store)
-        self.leases = Leases(self.sandboxes, self.activation)
+        self.ahead = 0.0  # of the time by which leases run out
+        self.leases = Leases(
+            self.sandboxes, self.activation, clock=lambda: time.monotonic() + self.ahead
+        )
         self.retirement = Retirement(self.resolver, self.leases, self.news)
         self.limiter = MemoryLimiter()
         self.observed: list[tuple[int, str | None]] = []

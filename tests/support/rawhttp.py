@@ -89,6 +89,14 @@ def ok(body: bytes = b"ok", *headers: bytes) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
+async def serve_forever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A good sandbox."""
+    while True:
+        await read_request(reader)
+        writer.write(ok())
+        await writer.drain()
+
+
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answers every call with the bytes that reached the sandbox."""
     while True:

@@ -9,29 +9,18 @@ import pytest
 from gateway.proxy import leases
 from gateway.store.database import DatabaseUnavailableError
 from gateway.store.routes import ActiveVersion, Route
-from sandbox.types import ManagerUnavailableError, StartFailedError, StartFailure
+from sandbox.types import StartFailedError, StartFailure
 from tests.support.datapath import DataPath, data_path
-from tests.support.rawhttp import ok, read_request, replies
+from tests.support.rawhttp import ok, read_request, replies, serve_forever
 from tests.support.waiting import until
 
 
-async def serve_forever(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A good sandbox."""
-    while True:
-        await read_request(reader)
-        writer.write(ok())
-        await writer.drain()
-
-
 def change(path: DataPath, route: Route, **changes: Any) -> Route:
-    """The route changes, and everybody hears of it."""
+    """The route changes; its versions are good sandboxes."""
     changed = replace(route, **changes)
-    path.store.routes[route.api_id] = changed
     for version in changed.versions:
-        path.store.pins[(route.api_id, version.n)] = version
         path.sandboxes.handlers[version.version_id] = serve_forever
-    path.news.publish("api", route.api_id)
-    return changed
+    return path.change(changed)
 
 
 async def test_a_thousand_first_calls_start_one_sandbox(path: DataPath) -> None:
@@ -135,45 +124,6 @@ async def test_a_start_that_failed_is_not_repeated_by_every_call(path: DataPath)
         assert (answer.status, answer.json()["code"]) == (502, "api_start_failed")
         assert "boom" in answer.json()["detail"]
     assert len(path.sandboxes.found) == 1
-
-
-async def test_held_sandboxes_answer_while_the_manager_is_down(path: DataPath) -> None:
-    """It is not asked on the warm path."""
-    route, key = path.serve(serve_forever)
-    assert (await path.call(f"/{route.api_id}", key)).status == 200
-    path.sandboxes.fails = ManagerUnavailableError("down")
-    await path.leases.tend()
-    assert (await path.call(f"/{route.api_id}", key)).status == 200
-
-
-async def test_a_used_lease_is_renewed_and_an_unused_one_runs_out(path: DataPath) -> None:
-    """Then it is forgotten, and the next call asks again."""
-    path.sandboxes.seconds = 0.6
-    route, key = path.serve(serve_forever)
-    assert (await path.call(f"/{route.api_id}", key)).status == 200
-    assert (await path.call(f"/{route.api_id}", key)).status == 200
-    await until(lambda: len(path.sandboxes.renewed) == 1)
-    await until(lambda: len(path.leases) == 0)
-    assert len(path.sandboxes.renewed) == 1
-    assert (await path.call(f"/{route.api_id}", key)).status == 200
-    assert len(path.sandboxes.started) == 1
-
-
-async def test_a_call_under_way_keeps_its_sandbox(path: DataPath) -> None:
-    """However long it takes."""
-    path.sandboxes.seconds = 0.2
-    go_on = asyncio.Event()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        await go_on.wait()
-        writer.write(ok())
-
-    route, key = path.serve(handle)
-    call = asyncio.create_task(path.call(f"/{route.api_id}", key))
-    await until(lambda: len(path.sandboxes.renewed) > 3)
-    go_on.set()
-    assert (await call).status == 200
 
 
 async def test_a_new_version_takes_over_without_a_failed_call(path: DataPath) -> None:

@@ -9,7 +9,7 @@ from gateway.proxy.siblings import Held, Siblings
 from gateway.store.routes import Instances
 from sandbox.types import CapacityError, Lease, SandboxSpec, StartFailedError, StartFailure, Tier
 from tests.support.datapath import DataPath, data_path
-from tests.support.rawhttp import Answer, Handler, ok, read_request
+from tests.support.rawhttp import Answer, ok, read_request
 from tests.support.waiting import until
 
 
@@ -36,18 +36,6 @@ class Desk:
     def answer(self) -> None:
         """The oldest call."""
         self.under_way.pop(0)[1].set()
-
-
-def at_once() -> Handler:
-    """Answers without being told."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            await read_request(reader)
-            writer.write(ok())
-            await writer.drain()
-
-    return handle
 
 
 def ask(path: DataPath, api: str, key: str, n: int) -> "asyncio.Task[Answer]":
