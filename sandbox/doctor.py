@@ -17,6 +17,7 @@ from sandbox.doctor_report import (
 )
 from sandbox.runtimes import bubblewrap_host, packages, seccomp
 from sandbox.runtimes.base import RuntimeUnavailableError
+from sandbox.runtimes.cgroup_find import find_groups
 from sandbox.runtimes.docker_errors import translated
 from sandbox.runtimes.docker_events import make_client
 from sandbox.runtimes.docker_facts import missing_of
@@ -37,7 +38,7 @@ def _examine(data_dir: Path, runtime: str) -> list[Check]:
     info, engine = _engine()
     docker, bubblewrap = judge_any(engine, _bubblewrap(), runtime)
     alone = not docker.ok or runtime == "bubblewrap"
-    groups = bubblewrap_host.find_groups()
+    groups = find_groups()
     return [
         docker,
         *_engine_limits(info),

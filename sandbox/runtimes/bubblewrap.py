@@ -16,6 +16,7 @@ from sandbox.runtimes import bubblewrap_host as host
 from sandbox.runtimes import cgroup, seccomp
 from sandbox.runtimes.base import Found, Handle, Launch, RuntimeUnavailableError
 from sandbox.runtimes.bubblewrap_process import BubblewrapProcess, Start, start
+from sandbox.runtimes.cgroup_find import find_groups
 from sandbox.runtimes.identity import NOBODY, uid_of
 from sandbox.runtimes.root import RunnerRoot, build_root
 from sandbox.types import EndReason, Resources, Tier
@@ -126,7 +127,7 @@ class BubblewrapRuntime:
         """Find the program, build the runner root, compile the filter, look for groups."""
         self._program = host.find_program()
         self._can_disable_userns = await asyncio.to_thread(host.knows_disable_userns, self._program)
-        self._groups = await asyncio.to_thread(host.find_groups)
+        self._groups = await asyncio.to_thread(find_groups)
         with contextlib.suppress(seccomp.SeccompMissingError):  # `check` names it
             self._filter = seccomp.compile_filter(seccomp.load_profile())
         if self._root is None:
@@ -193,6 +194,7 @@ class BubblewrapRuntime:
             args.arguments,
             root=root.path,
             control_dir=launch.control_dir,
+            layer=launch.layer,
             resources=launch.resources,
             identity=identity,
             hidden=host.hidden(),

@@ -7,7 +7,7 @@ piece of the wall, and tests compare the whole list.
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.runtimes.root import RUNNER_ARGV, RUNNER_ENV, SHM, TMP
+from sandbox.runtimes.root import CONTROL, LAYER, RUNNER_ARGV, RUNNER_ENV, SHM, TMP
 from sandbox.types import Resources
 
 SHM_BYTES = 8 * 1024 * 1024
@@ -61,6 +61,7 @@ def arguments(
     *,
     root: Path,
     control_dir: Path,
+    layer: Path | None,
     resources: Resources,
     identity: Identity,
     descriptors: Descriptors,
@@ -69,7 +70,14 @@ def arguments(
     """All options. `hidden` names what of /proc exists on this host."""
     return [
         *_namespaces(identity),
-        *("--new-session", "--die-with-parent", "--hostname", "sandbox", "--clearenv"),
+        *(
+            "--as-pid-1",
+            "--new-session",
+            "--die-with-parent",
+            "--hostname",
+            "sandbox",
+            "--clearenv",
+        ),
         *(part for name, value in RUNNER_ENV.items() for part in ("--setenv", name, value)),
         *("--ro-bind", str(root), "/"),
         *_proc(hidden),
@@ -77,7 +85,8 @@ def arguments(
         *("--perms", "1777", "--size", str(SHM_BYTES), "--tmpfs", SHM),
         *("--remount-ro", "/dev"),
         *("--perms", "1777", "--size", str(resources.tmp_mb * 1024 * 1024), "--tmpfs", TMP),
-        *("--ro-bind", str(control_dir), "/ctl"),
+        *("--ro-bind", str(control_dir), CONTROL),
+        *(() if layer is None else ("--ro-bind", str(layer), LAYER)),
         *("--chdir", "/"),
         *("--info-fd", str(descriptors.info), "--block-fd", str(descriptors.block)),
         *_filter(descriptors.seccomp),

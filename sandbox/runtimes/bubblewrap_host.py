@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 from sandbox.runtimes import bubblewrap_args as args
-from sandbox.runtimes import cgroup
 from sandbox.runtimes.base import RuntimeUnavailableError
 
 PROGRAM = "bwrap"
@@ -27,13 +26,6 @@ def knows_disable_userns(program: str) -> bool:
         [program, "--help"], capture_output=True, text=True, check=False, timeout=TRIAL_SECONDS
     )
     return "--disable-userns" in answer.stdout + answer.stderr
-
-
-def find_groups() -> cgroup.Hierarchies:
-    """Where control groups can be made."""
-    return cgroup.discover(
-        Path("/proc/self/mounts").read_text("utf-8"), Path("/proc/self/cgroup").read_text("utf-8")
-    )
 
 
 def hidden() -> frozenset[str]:

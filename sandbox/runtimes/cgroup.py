@@ -9,7 +9,6 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +98,7 @@ class Group:
             for folder in self.folders:
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 if self._hierarchies.version == 2:
-                    _enable(folder.parent)
+                    enable(folder.parent)
                 folder.mkdir(exist_ok=True)
             self._write(settings_of(self._hierarchies.version, resources))
         except BaseException:
@@ -154,19 +153,40 @@ class Group:
         else:
             (self._freezer() / "cgroup.freeze").write_text("1" if frozen else "0")
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it stands still now; a group that does not exist does not."""
+        try:
+            return self._is_frozen()
+        except OSError:
+            return False
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process made it, and no engine sees to its limits."""
+        return self._path.startswith(f"{TOP}/")
+
     def _is_frozen(self) -> bool:
         if self._hierarchies.version == 1:
             return (self._freezer() / "freezer.state").read_text().strip() == "FROZEN"
         return "frozen 1" in (self._freezer() / "cgroup.events").read_text().splitlines()
 
     def memory_bytes(self) -> int | None:
-        """What it uses now; None where nobody counts."""
+        """What it uses now without files the kernel could drop; None where nobody counts."""
         place = self._hierarchies.folders.get("memory")
-        name = "memory.usage_in_bytes" if self._hierarchies.version == 1 else "memory.current"
+        if place is None:
+            return None
+        old = self._hierarchies.version == 1
+        name = "memory.usage_in_bytes" if old else "memory.current"
+        prefix = "total_" if old else ""
         try:
-            return None if place is None else int((place / self._path / name).read_text())
+            used = int((place / self._path / name).read_text())
+            lines = (place / self._path / "memory.stat").read_text().splitlines()
         except (OSError, ValueError):
             return None
+        counts = dict(line.split(" ", 1) for line in lines)
+        files = sum(int(counts.get(f"{prefix}{kind}_file", 0)) for kind in ("active", "inactive"))
+        return max(0, used - files)
 
     def add(self, pid: int) -> None:
         """Move a process, and with it all it will start, into the group."""
@@ -255,62 +275,7 @@ def remove_installation(hierarchies: Hierarchies, installation: str) -> None:
                 folder.rmdir()
 
 
-def discover(mounts: str, own: str) -> Hierarchies:
-    """Usable hierarchies, from the texts of /proc/self/mounts and /proc/self/cgroup.
-
-    Tried from the top of each mount down to this process's own group: an installation
-    must find its groups again whatever it is started from.
-    """
-    groups = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in own.splitlines()}
-    first: dict[str, Path] = {}
-    for mount, kind, options in _mounts(mounts):
-        if kind == "cgroup2":
-            folders = _unified(mount, groups.get("", "/"))
-            if folders:
-                return Hierarchies(2, folders)
-        for name in options & {*LIMITS, FREEZER}:
-            group = next((g for n, g in groups.items() if name in n.split(",")), "/")
-            place = next((p for p in _candidates(mount, group) if _usable(p)), None)
-            if place:
-                first[name] = place
-    return Hierarchies(1, first)
-
-
-def _mounts(mounts: str) -> Iterator[tuple[Path, str, set[str]]]:
-    for line in mounts.splitlines():
-        _, mount, kind, options, *_ = line.split()
-        if kind in ("cgroup", "cgroup2"):
-            yield Path(mount), kind, set(options.split(","))
-
-
-def _candidates(mount: Path, group: str) -> Iterable[Path]:
-    own = mount / group.lstrip("/")
-    chain = [own, *own.parents]
-    return reversed([path for path in chain if path == mount or mount in path.parents])
-
-
-def _usable(place: Path) -> bool:
-    """Whether groups can be made below: tried, because permissions alone don't tell."""
-    probe = place / f"{TOP}-probe-{os.getpid()}"
-    try:
-        probe.mkdir()
-        probe.rmdir()
-    except OSError:
-        return False
-    return True
-
-
-def _unified(mount: Path, group: str) -> dict[str, Path]:
-    for place in _candidates(mount, group):
-        if not _usable(place):
-            continue
-        enabled = _enable(place)
-        if enabled:
-            return dict.fromkeys(sorted(enabled), place)
-    return {}
-
-
-def _enable(folder: Path) -> set[str]:
+def enable(folder: Path) -> set[str]:
     """Hand the controllers on to the groups below; the ones that are handed on."""
     control = folder / "cgroup.subtree_control"
     for name in LIMITS:

@@ -1,92 +1,32 @@
 """Sandboxes as containers of a Docker engine."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import docker
 import docker.errors
 
-from sandbox.runtimes import docker_spec, seccomp
+from sandbox.runtimes import cgroup, docker_spec, seccomp
 from sandbox.runtimes.base import Found, Handle, Launch, RuntimeUnavailableError
-from sandbox.runtimes.docker_errors import BUSY, GONE, status_of, translated
-from sandbox.runtimes.docker_events import Event, EventWatch, make_client
+from sandbox.runtimes.cgroup_find import find_groups, group_of_container
+from sandbox.runtimes.docker_engine import CALL_SECONDS, Engine
+from sandbox.runtimes.docker_events import Event, EventWatch
 from sandbox.runtimes.docker_facts import facts_of, missing_of
+from sandbox.runtimes.docker_flavours import RUNC, Flavour, require_usable
+from sandbox.runtimes.docker_handle import DockerHandle
+from sandbox.runtimes.gvisor import enter_group, missing_under
 from sandbox.runtimes.identity import NOBODY, uid_of
 from sandbox.runtimes.image import DEFAULT_BASE, ensure_image
 from sandbox.runtimes.root import RunnerRoot, build_root
-from sandbox.types import EndReason, Resources, Tier
 
-T = TypeVar("T")
-CALL_SECONDS = 30.0
 BUILD_SECONDS = 300.0
-GONE_SECONDS = 20.0
-OOM_SECONDS = 0.3  # the engine may tell of the end before it tells of the reason
-CALLS_AT_ONCE = 8
-HTTP_ERROR = 400
-ALREADY = "is already paused"
-NOT_PAUSED = "is not paused"
-
-
-class DockerHandle:
-    """One container."""
-
-    def __init__(self, runtime: "DockerRuntime", sandbox_id: str) -> None:
-        self._runtime = runtime
-        self._sandbox_id = sandbox_id
-        self.started = False  # until then the engine's lists need not contain it
-        self.ended = asyncio.Event()
-        self.out_of_memory = asyncio.Event()
-
-    @property
-    def sandbox_id(self) -> str:
-        """The id given at launch."""
-        return self._sandbox_id
-
-    async def wait(self) -> None:
-        """Return when the container has ended, whoever ended it."""
-        await self.ended.wait()
-
-    async def end_reason(self) -> EndReason | None:
-        """MEMORY when the engine tells of it."""
-        try:
-            await asyncio.wait_for(self.out_of_memory.wait(), OOM_SECONDS)
-        except TimeoutError:
-            return None
-        return EndReason.MEMORY
-
-    async def freeze(self) -> None:
-        """Stop all its processes where they are."""
-        await self._runtime.pause(self._sandbox_id)
-
-    async def thaw(self) -> None:
-        """Let its processes go on."""
-        await self._runtime.unpause(self._sandbox_id)
-
-    async def resize(self, resources: Resources) -> None:
-        """Give it other limits."""
-        await self._runtime.update(self._sandbox_id, resources)
-
-    async def memory_bytes(self) -> int | None:
-        """What it uses now."""
-        return None
-
-    async def destroy(self) -> None:
-        """Kill and remove the container; returns when the engine no longer knows it."""
-        await self._runtime.discard(self._sandbox_id)
-        self.ended.set()
 
 
 class DockerRuntime:
     """Starts sandboxes through an engine; its answers, not our memory, say what lives."""
-
-    name = "docker"
-    tier = Tier.RUNC
-    takes_descriptors = True
-    can_freeze = True
 
     def __init__(
         self,
@@ -96,7 +36,13 @@ class DockerRuntime:
         base_image: str = DEFAULT_BASE,
         base_url: str | None = None,
         root: RunnerRoot | None = None,
+        flavour: Flavour = RUNC,
     ) -> None:
+        self.name = flavour.name
+        self.tier = flavour.tier
+        self.takes_descriptors = flavour.takes_descriptors
+        self.can_freeze = True
+        self._flavour = flavour
         self._data_dir = data_dir
         self._installation = installation
         self._base_image = base_image
@@ -106,22 +52,23 @@ class DockerRuntime:
         self._image = ""
         self._facts = docker_spec.EngineFacts(cgroup_version=2, remaps_users=False)
         self._handles: dict[str, DockerHandle] = {}
-        self._client: docker.DockerClient | None = None
+        self._engine = Engine(base_url)
         self._watch: EventWatch | None = None
         self._resyncs: set[asyncio.Task[None]] = set()
-        self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="docker")
+        self._groups = cgroup.Hierarchies(1, {})  # ours, for a runtime that makes none itself
 
     async def prepare(self) -> None:
         """Connect, build runner root and image, follow events. May be called again."""
-        if self._client is None:
-            with translated("no engine answers"):
-                self._client = await asyncio.to_thread(make_client, self._base_url)
-        info = await self._call("no engine answers", lambda client: client.info())
-        self._facts = facts_of(info)
+        await self._engine.connect()
+        info = await self._engine.info()
+        require_usable(self._flavour, info)
+        self._facts = facts_of(info, self._flavour)
+        if self._facts.ignores_groups:
+            self._groups = await asyncio.to_thread(find_groups)
         if self._root is None:
             self._root = await asyncio.to_thread(build_root, self._data_dir)
         root = self._root
-        self._image = await self._call(
+        self._image = await self._engine.call(
             "cannot make the image",
             lambda client: ensure_image(client, root, self._base_image),
             seconds=BUILD_SECONDS,
@@ -133,7 +80,11 @@ class DockerRuntime:
 
     async def check(self) -> tuple[str, ...]:
         """Walls and limits that this engine does not give."""
-        return missing_of(await self._call("no engine answers", lambda client: client.info()))
+        info = await self._engine.info()
+        require_usable(self._flavour, info)
+        if self._flavour is RUNC:
+            return missing_of(info)
+        return missing_under(info, self._groups)
 
     async def launch(self, launch: Launch) -> Handle:
         """Create and start a container; a failed or cancelled start leaves none."""
@@ -144,11 +95,8 @@ class DockerRuntime:
             profile=self._profile,
             facts=self._facts,
         )
-        handle = DockerHandle(self, launch.sandbox_id)
-        self._handles[launch.sandbox_id] = handle
-        starting = asyncio.ensure_future(
-            self._call("cannot start a container", lambda client: self._run(client, fields))
-        )
+        handle = self._handle(launch.sandbox_id)
+        starting = asyncio.ensure_future(self._start(launch, fields))
         try:
             await asyncio.shield(starting)
         except BaseException:
@@ -156,6 +104,18 @@ class DockerRuntime:
             raise
         handle.started = True
         return handle
+
+    def _handle(self, sandbox_id: str) -> DockerHandle:
+        handle = DockerHandle(self._engine, sandbox_id, self._group_of, self.discard)
+        self._handles[sandbox_id] = handle
+        return handle
+
+    async def _start(self, launch: Launch, fields: dict[str, Any]) -> None:
+        await self._engine.call("cannot start a container", lambda c: self._run(c, fields))
+        if self._groups.folders:
+            pid = (await self._engine.look(launch.sandbox_id)).pid
+            group = self._own_group(launch.sandbox_id)
+            await asyncio.to_thread(enter_group, group, launch.resources, pid)
 
     def _run(self, client: docker.DockerClient, fields: dict[str, Any]) -> None:
         """Create and start; an image that somebody removed is made again."""
@@ -180,24 +140,24 @@ class DockerRuntime:
             self._handles.pop(sandbox_id, None)
 
     async def find(self, installation: str) -> list[Found]:
-        """Every container of the installation, running or not."""
-        rows = await self._call("cannot list containers", lambda c: _list(c, installation))
+        """Every container of the installation that this runtime started, running or not."""
         return [
             Found(
                 sandbox_id=row["Labels"][docker_spec.LABEL_SANDBOX],
                 labels=row["Labels"],
                 alive=row["State"] in ("running", "paused"),
             )
-            for row in rows
+            for row in await self._engine.containers(installation)
+            if row["Labels"].get(docker_spec.LABEL_RUNTIME, RUNC.name) == self.name
         ]
 
     async def adopt(self, found: Found) -> Handle | None:
-        """Take over a living container; None when it has just ended."""
-        handle = DockerHandle(self, found.sandbox_id)
-        self._handles[found.sandbox_id] = handle
+        """Take over a living container, thawed; None when it has just ended."""
+        handle = self._handle(found.sandbox_id)
         if found.sandbox_id not in await self._living():
             self._handles.pop(found.sandbox_id, None)
             return None
+        await handle.thaw_whoever_froze()
         handle.started = True
         return handle
 
@@ -207,29 +167,13 @@ class DockerRuntime:
 
     async def discard(self, sandbox_id: str) -> None:
         """Kill and remove a container by its sandbox; one that is gone already is fine."""
-        name = docker_spec.container_name(sandbox_id)
-        deadline = asyncio.get_running_loop().time() + GONE_SECONDS
-        while not await self._call("cannot remove a container", lambda c: _removed(c, name)):
-            if asyncio.get_running_loop().time() > deadline:
-                raise RuntimeUnavailableError(f"docker: container {name} does not go away")
-            await asyncio.sleep(0.02)
+        group = await self._frozen_group(sandbox_id)
+        if group is not None:
+            await asyncio.to_thread(group.kill)
+        await self._engine.remove(sandbox_id)
+        if self._groups.folders:
+            await asyncio.to_thread(self._own_group(sandbox_id).remove)
         self._handles.pop(sandbox_id, None)
-
-    async def pause(self, sandbox_id: str) -> None:
-        """Freeze a container; one that is frozen already stays so."""
-        name = docker_spec.container_name(sandbox_id)
-        await self._call("cannot freeze", lambda c: _unless(ALREADY, c.api.pause, name))
-
-    async def unpause(self, sandbox_id: str) -> None:
-        """Thaw a container; one that is not frozen goes on."""
-        name = docker_spec.container_name(sandbox_id)
-        await self._call("cannot thaw", lambda c: _unless(NOT_PAUSED, c.api.unpause, name))
-
-    async def update(self, sandbox_id: str, resources: Resources) -> None:
-        """Change the limits of a container."""
-        name = docker_spec.container_name(sandbox_id)
-        fields = docker_spec.update_fields(resources)
-        await self._call("cannot resize", lambda c: _update(c, name, fields))
 
     async def close(self) -> None:
         """Leave the engine; containers go on."""
@@ -237,24 +181,27 @@ class DockerRuntime:
             task.cancel()
         if self._watch is not None:
             await self._watch.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        if self._client is not None:
-            self._client.close()
+        self._engine.close()
+        if self._groups.folders:
+            await asyncio.to_thread(cgroup.remove_installation, self._groups, self._installation)
 
-    async def _call(
-        self,
-        what: str,
-        action: Callable[[docker.DockerClient], T],
-        *,
-        seconds: float = CALL_SECONDS,
-    ) -> T:
-        """Run a blocking client call in a thread, with a deadline and in our words."""
-        client = self._client
-        if client is None:
-            raise RuntimeUnavailableError("docker is not prepared")
-        with translated(what):
-            future = asyncio.get_running_loop().run_in_executor(self._threads, action, client)
-            return await asyncio.wait_for(future, seconds)
+    async def _group_of(self, sandbox_id: str) -> cgroup.Group | None:
+        """The control group its processes are in, where we can write to it."""
+        if self._facts.ignores_groups:
+            return self._own_group(sandbox_id) if self._groups.can_freeze else None
+        container = await self._engine.look(sandbox_id)
+        return group_of_container(container.pid, container.container_id)
+
+    def _own_group(self, sandbox_id: str) -> cgroup.Group:
+        return cgroup.group_of(self._groups, self._installation, sandbox_id)
+
+    async def _frozen_group(self, sandbox_id: str) -> cgroup.Group | None:
+        """What is frozen past the engine: it must be killed and thawed, or it would not die."""
+        with contextlib.suppress(RuntimeUnavailableError):  # no such container, or no engine
+            group = await self._group_of(sandbox_id)
+            if group is not None and group.is_frozen:
+                return group
+        return None
 
     def _on_event(self, event: Event) -> None:
         handle = self._handles.get(event.sandbox_id)
@@ -263,6 +210,7 @@ class DockerRuntime:
         if event.kind == "oom":
             handle.out_of_memory.set()
         else:
+            handle.exit_code = event.exit_code if event.kind == "die" else handle.exit_code
             handle.ended.set()
 
     def _on_connected(self) -> None:
@@ -283,40 +231,3 @@ class DockerRuntime:
 
     async def _living(self) -> set[str]:
         return {found.sandbox_id for found in await self.find(self._installation) if found.alive}
-
-
-def _list(client: docker.DockerClient, installation: str) -> list[dict[str, Any]]:
-    label = f"{docker_spec.LABEL_INSTALLATION}={installation}"
-    rows: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": label})
-    return [row for row in rows if docker_spec.LABEL_SANDBOX in row["Labels"]]
-
-
-def _unless(words: str, action: Callable[[str], object], name: str) -> None:
-    """Do it; an engine that answers with these words has found it done."""
-    try:
-        action(name)
-    except docker.errors.APIError as error:
-        if words not in str(error.explanation):
-            raise
-
-
-def _update(client: docker.DockerClient, name: str, fields: dict[str, Any]) -> None:
-    """The client's own method knows neither NanoCpus nor PidsLimit."""
-    api = client.api
-    url = f"{api.base_url}/v{api.api_version}/containers/{name}/update"
-    answer = api.post(url, json=fields, timeout=CALL_SECONDS)
-    if answer.status_code >= HTTP_ERROR:
-        raise docker.errors.APIError(answer.text[:500])
-
-
-def _removed(client: docker.DockerClient, name: str) -> bool:
-    """Whether the engine no longer knows it, after being asked to remove it."""
-    try:
-        client.api.remove_container(name, force=True, v=True)
-    except docker.errors.APIError as error:
-        if status_of(error) == GONE:
-            return True
-        if status_of(error) == BUSY:
-            return False
-        raise
-    return True

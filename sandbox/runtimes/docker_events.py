@@ -24,6 +24,7 @@ class Event:
 
     kind: str
     sandbox_id: str
+    exit_code: int | None = None
 
 
 def parse_event(raw: dict[str, Any]) -> Event | None:
@@ -32,7 +33,8 @@ def parse_event(raw: dict[str, Any]) -> Event | None:
     kind, sandbox_id = raw.get("Action"), attributes.get(LABEL_SANDBOX)
     if kind not in ("die", "oom", "destroy") or not sandbox_id:
         return None
-    return Event(kind, sandbox_id)
+    code = str(attributes.get("exitCode", ""))
+    return Event(kind, sandbox_id, int(code) if code.isdecimal() else None)
 
 
 class EventWatch:

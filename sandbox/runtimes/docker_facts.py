@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sandbox.runtimes.docker_flavours import RUNC, Flavour, arguments_of, ignores_groups
 from sandbox.runtimes.docker_spec import EngineFacts
 
 # fields of `docker info` that are true when the limit works
@@ -13,12 +14,17 @@ LIMITS = {
 }
 
 
-def facts_of(info: dict[str, Any]) -> EngineFacts:
+def facts_of(info: dict[str, Any], flavour: Flavour = RUNC) -> EngineFacts:
     """What of the engine changes how a container is asked for."""
     options = _options(info)
+    is_usual = flavour is RUNC and info.get("DefaultRuntime", RUNC.engine_name) != "runsc"
     return EngineFacts(
         cgroup_version=1 if info.get("CgroupVersion") == "1" else 2,
         remaps_users="userns" in options or "rootless" in options,
+        runtime="" if is_usual else flavour.engine_name,
+        ignores_groups=ignores_groups(arguments_of(info, flavour.engine_name) or ()),
+        filters_calls=flavour is RUNC,
+        name=flavour.name,
     )
 
 

@@ -5,13 +5,15 @@ whole value and `docker inspect` can be held against it.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sandbox.runtimes.base import Launch
-from sandbox.runtimes.root import RUNNER_ARGV, RUNNER_ENV, TMP
+from sandbox.runtimes.root import CONTROL, LAYER, RUNNER_ARGV, RUNNER_ENV, TMP
 from sandbox.types import Resources
 
 LABEL_INSTALLATION = "sandgate.installation"
+LABEL_RUNTIME = "sandgate.runtime"
 LABEL_SANDBOX = "sandgate.sandbox"
 SHM_BYTES = 8 * 1024 * 1024
 OPEN_FILES = 4096
@@ -26,6 +28,10 @@ class EngineFacts:
 
     cgroup_version: int
     remaps_users: bool  # rootless or with user namespaces: host ids are not for us to choose
+    runtime: str = ""  # the engine's name of it; empty takes its default
+    ignores_groups: bool = False  # what is asked of limits has no effect
+    filters_calls: bool = True
+    name: str = "docker"
 
 
 def container_name(sandbox_id: str) -> str:
@@ -46,7 +52,11 @@ def container_fields(
         "hostname": "sandbox",
         "user": f"{uid}:{uid}",
         "working_dir": "/",
-        "labels": {**launch.labels, LABEL_SANDBOX: launch.sandbox_id},
+        "labels": {
+            **launch.labels,
+            LABEL_SANDBOX: launch.sandbox_id,
+            LABEL_RUNTIME: facts.name,
+        },
         "stdin_open": False,
         "tty": False,
         "network_disabled": True,
@@ -68,23 +78,25 @@ def update_fields(resources: Resources) -> dict[str, Any]:
 
 def _host_config(launch: Launch, *, uid: int, profile: str, facts: EngineFacts) -> dict[str, Any]:
     return {
-        **_walls(profile),
+        **_walls(profile, facts),
         **_limits(launch.resources, facts),
         **_files(launch, uid),
-        "Init": True,
+        "Init": False,  # the runner's supervisor is the first process and reaps
         "LogConfig": {"Type": "none", "Config": {}},
         "AutoRemove": True,
         "RestartPolicy": {"Name": "no"},
     }
 
 
-def _walls(profile: str) -> dict[str, Any]:
+def _walls(profile: str, facts: EngineFacts) -> dict[str, Any]:
+    filter_ = [f"seccomp={profile}"] if facts.filters_calls else []
     return {
+        **({"Runtime": facts.runtime} if facts.runtime else {}),
         "Privileged": False,
         "NetworkMode": "none",
         "ReadonlyRootfs": True,
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges:true", f"seccomp={profile}"],
+        "SecurityOpt": ["no-new-privileges:true", *filter_],
         "IpcMode": "private",
         "CgroupnsMode": "private",
     }
@@ -122,12 +134,19 @@ def _files(launch: Launch, uid: int) -> dict[str, Any]:
         "Tmpfs": {TMP: f"rw,noexec,nosuid,nodev,{options}"},
         "ShmSize": SHM_BYTES,
         "Mounts": [
-            {
-                "Type": "bind",
-                "Source": str(launch.control_dir),
-                "Target": "/ctl",
-                "ReadOnly": True,
-                "BindOptions": {"Propagation": "rprivate"},
-            }
+            _read_only(launch.control_dir, CONTROL),
+            *([] if launch.layer is None else [_read_only(launch.layer, LAYER)]),
         ],
+    }
+
+
+def _read_only(source: Path, target: str) -> dict[str, Any]:
+    """A folder of the host. Engines know no nosuid or nodev for one; new privileges are
+    refused and no device may be opened in the whole container."""
+    return {
+        "Type": "bind",
+        "Source": str(source),
+        "Target": target,
+        "ReadOnly": True,
+        "BindOptions": {"Propagation": "rprivate"},
     }

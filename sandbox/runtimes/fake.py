@@ -34,6 +34,7 @@ class Faults:
     end: EndReason | None = None  # what the kernel is said to have ended it for
     freeze_error: str = ""
     thaw_error: str = ""
+    resize_error: str = ""
     memory_bytes: int | None = 20_000_000
     missing: tuple[str, ...] = ()
 
@@ -79,7 +80,7 @@ class FakeHandle:
 
     async def resize(self, resources: Resources) -> None:
         """Note it down."""
-        self._fail_if_gone("")
+        self._fail_if_gone(self._runtime.faults.resize_error)
         self._sandbox.launch = replace(self._sandbox.launch, resources=resources)
 
     async def memory_bytes(self) -> int | None:
@@ -168,6 +169,14 @@ class FakeRuntime:
     def sandbox_ids(self) -> list[str]:
         """All that the engine knows, dead ones included until they are removed."""
         return list(self._sandboxes)
+
+    def resources_of(self, sandbox_id: str) -> Resources:
+        """What one may use now."""
+        return self._sandboxes[sandbox_id].launch.resources
+
+    def is_frozen(self, sandbox_id: str) -> bool:
+        """Whether one is stopped where it is."""
+        return not self._sandboxes[sandbox_id].going.is_set()
 
     async def die(self, sandbox_id: str) -> None:
         """Crash one: it ends by itself, and the engine still knows it."""

@@ -21,6 +21,8 @@ from sandbox.runtimes.root_plan import RUNNER_SOURCE, Plan, plan_root
 
 # -I: no variables and no working directory on the import path
 RUNNER_ARGV = ("/python/bin/python3", "-I", "-m", "runner", "--control", "/ctl/control.sock")
+CONTROL = "/ctl"
+LAYER = "/layer"
 TMP = "/tmp"  # noqa: S108 - the sandbox's own, not the host's
 SHM = "/dev/shm"  # noqa: S108 - likewise
 RUNNER_ENV = {

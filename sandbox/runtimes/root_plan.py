@@ -15,8 +15,10 @@ from pathlib import Path
 
 from sandbox.runtimes import elf, packages
 
-FORMAT = 1  # raise it when the layout changes, so that older roots are rebuilt
+FORMAT = 2  # raise it when the layout changes, so that older roots are rebuilt
 RUNNER_SOURCE = Path(__file__).resolve().parent.parent / "runner"
+# what user code may import beside its packages; it lies beside the runner
+LIBRARY_SOURCE = RUNNER_SOURCE.parent / "runtime_library" / "sandgate_runtime"
 PYTHON_NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 # parts of the standard library that a web application never imports
@@ -33,7 +35,7 @@ UNUSED_MODULES = (
 )  # fmt: skip
 # loaded by glibc itself while it runs, so no file names them
 LOADED_LATE = ("libgcc_s.so.1", "libnss_files.so.2")
-MOUNT_POINTS = ("ctl", "dev", "proc", "sys", "tmp")
+MOUNT_POINTS = ("ctl", "dev", "layer", "proc", "sys", "tmp")
 TEXTS = {
     "etc/group": "root:x:0:\nsandbox:x:65534:\n",
     "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
@@ -53,8 +55,11 @@ class Plan:
     folders: tuple[str, ...] = MOUNT_POINTS
 
 
-def plan_root(runner: Path = RUNNER_SOURCE) -> Plan:
-    """The root for the running interpreter and the runner sources in a folder."""
+def plan_root(runner: Path = RUNNER_SOURCE, library: Path = LIBRARY_SOURCE) -> Plan:
+    """The root for the running interpreter and the sources of runner and library.
+
+    A library that is not there is left out.
+    """
     interpreter = Path(sys.executable).resolve()
     python = {"python/bin/python3": interpreter}
     python.update((f"python/lib/{PYTHON_NAME}/{name}", path) for name, path in _library())
@@ -69,6 +74,7 @@ def plan_root(runner: Path = RUNNER_SOURCE) -> Plan:
         for name, path in packages.files_of(dist)
     }
     own = {f"runner/runner/{name}": path for name, path in _sources(runner)}
+    own.update((f"runner/{library.name}/{name}", path) for name, path in _sources(library))
     libraries = _shared_libraries(interpreter, [*python.values(), *site.values()])
     versions = [f"{name}=={dist.version}" for name, dist in dists.items()]
     return Plan(

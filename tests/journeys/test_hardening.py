@@ -43,7 +43,7 @@ FLAGS: dict[str, object] = {
     "MemorySwap": 256 * 1024 * 1024,
     "PidsLimit": 128,
     "NanoCpus": 1_000_000_000,
-    "Init": True,
+    "Init": False,
     "CgroupnsMode": "private",
     "IpcMode": "private",
     "Binds": None,

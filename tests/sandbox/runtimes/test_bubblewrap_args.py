@@ -20,7 +20,7 @@ MB = 1024 * 1024
 ROOT = Identity(uid=70000, by_root=True)
 USER = Identity(uid=65534, by_root=False)
 COMMON = """
---new-session --die-with-parent --hostname sandbox --clearenv
+--as-pid-1 --new-session --die-with-parent --hostname sandbox --clearenv
 --setenv HOME /tmp --setenv LANG C.UTF-8 --setenv LOGNAME sandbox
 --setenv MALLOC_ARENA_MAX 2 --setenv PATH /python/bin --setenv USER sandbox
 --ro-bind /data/root /
@@ -35,10 +35,11 @@ COMMON = """
 EACH = "--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try"
 
 
-def options(identity: Identity, seccomp: int | None = 9) -> list[str]:
+def options(identity: Identity, seccomp: int | None = 9, layer: Path | None = None) -> list[str]:
     return arguments(
         root=Path("/data/root"),
         control_dir=Path("/run/ctl/s1"),
+        layer=layer,
         resources=RESOURCES,
         identity=identity,
         descriptors=Descriptors(info=7, block=8, seccomp=seccomp),
@@ -62,6 +63,11 @@ def test_an_old_bubblewrap_is_not_asked_for_what_it_does_not_know() -> None:
 
 def test_without_a_filter_none_is_announced() -> None:
     assert "--seccomp" not in options(ROOT, seccomp=None)
+
+
+def test_installed_packages_appear_read_only() -> None:
+    given = " ".join(options(ROOT, layer=Path("/data/layers/abc")))
+    assert "--ro-bind /run/ctl/s1 /ctl --ro-bind /data/layers/abc /layer --chdir /" in given
 
 
 def test_the_runner_is_told_whom_to_become_only_when_it_starts_as_root() -> None:

@@ -9,12 +9,12 @@ import pytest
 
 from sandbox.runtimes.cgroup import (
     Hierarchies,
-    discover,
     group_of,
     groups_of,
     remove_installation,
     settings_of,
 )
+from sandbox.runtimes.cgroup_find import discover
 from sandbox.types import Resources
 
 RESOURCES = Resources(memory_mb=100, cpus=0.5, pids=50)

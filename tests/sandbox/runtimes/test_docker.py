@@ -75,7 +75,7 @@ async def test_inspect_shows_every_wall_and_limit(folder: Path) -> None:
         "MemorySwap": 200 * MB,
         "PidsLimit": 60,
         "NanoCpus": 500_000_000,
-        "Init": True,
+        "Init": False,
         "IpcMode": "private",
         "CgroupnsMode": "private",
         "ShmSize": 8 * MB,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sandbox.runtimes.base import Launch
-from sandbox.runtimes.docker_spec import EngineFacts, container_fields
+from sandbox.runtimes.docker_spec import EngineFacts, container_fields, update_fields
 from sandbox.types import Resources
 
 LAUNCH = Launch(
@@ -41,6 +41,7 @@ def test_the_whole_request_on_a_modern_engine() -> None:
             "sandgate.installation": "here",
             "colour": "blue",
             "sandgate.sandbox": "s1",
+            "sandgate.runtime": "docker",
         },
         "stdin_open": False,
         "tty": False,
@@ -79,7 +80,7 @@ def test_the_whole_request_on_a_modern_engine() -> None:
                     "BindOptions": {"Propagation": "rprivate"},
                 }
             ],
-            "Init": True,
+            "Init": False,
             "LogConfig": {"Type": "none", "Config": {}},
             "AutoRemove": True,
             "RestartPolicy": {"Name": "no"},
@@ -103,3 +104,34 @@ def test_labels_of_a_launch_cannot_hide_whose_container_it_is() -> None:
     launch = Launch("s1", Path("/c"), Resources(), {"sandgate.sandbox": "other"})
     fields = container_fields(launch, image="i", uid=1, profile="", facts=MODERN)
     assert fields["labels"]["sandgate.sandbox"] == "s1"
+
+
+def test_installed_packages_are_mounted_read_only() -> None:
+    launch = Launch("s1", Path("/c"), Resources(), {}, layer=Path("/data/layers/abc"))
+    fields = container_fields(launch, image="i", uid=1, profile="", facts=MODERN)
+    assert fields["host_config"]["Mounts"][1] == {
+        "Type": "bind",
+        "Source": "/data/layers/abc",
+        "Target": "/layer",
+        "ReadOnly": True,
+        "BindOptions": {"Propagation": "rprivate"},
+    }
+
+
+def test_gvisor_is_asked_for_by_name_and_without_the_filter_it_would_not_use() -> None:
+    facts = EngineFacts(
+        cgroup_version=1, remaps_users=False, runtime="runsc", filters_calls=False, name="gvisor"
+    )
+    fields = container_fields(LAUNCH, image="i", uid=1, profile="{}", facts=facts)
+    assert fields["host_config"]["Runtime"] == "runsc"
+    assert fields["host_config"]["SecurityOpt"] == ["no-new-privileges:true"]
+    assert fields["labels"]["sandgate.runtime"] == "gvisor"
+
+
+def test_new_limits_are_spelled_as_the_engine_wants_them() -> None:
+    assert update_fields(Resources(memory_mb=100, cpus=0.5, pids=50)) == {
+        "Memory": 100 * MB,
+        "MemorySwap": 100 * MB,
+        "PidsLimit": 50,
+        "NanoCpus": 500_000_000,
+    }
