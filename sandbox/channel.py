@@ -114,11 +114,19 @@ class ControlDoor:
         self._path.unlink(missing_ok=True)
 
 
-def bind(path: Path, *, backlog: int = _LISTENER_BACKLOG) -> socket.socket:
-    """A listening Unix socket at `path`; nothing is left there when that fails."""
+def bind(
+    path: Path, *, backlog: int = _LISTENER_BACKLOG, owner: int | None = None
+) -> socket.socket:
+    """A listening Unix socket at `path`; nothing is left there when that fails.
+
+    `owner` may connect beside ourselves, nobody else.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(os.fspath(path))
+        if owner is not None:
+            path.chmod(0o600)
+            os.chown(path, owner, -1, follow_symlinks=False)
         sock.listen(backlog)
         sock.setblocking(False)
     except BaseException:

@@ -1,25 +1,41 @@
-"""One sandbox from launch to gone: its status, its runner's words, its files."""
+"""One sandbox from launch to gone: its status, its channel, its files."""
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox import verdicts
-from sandbox.channel import Channel, ChannelClosedError, ControlDoor, bind
+from sandbox.channel import ChannelClosedError, ControlDoor, bind
+from sandbox.frost import Frost
+from sandbox.greeting import greet
+from sandbox.hearing import EndedError, Hearing
 from sandbox.logbook import SandboxLog
+from sandbox.orders import Assignment, specialise_message
+from sandbox.outlets import Outlets, Ways, bind_ways
 from sandbox.paths import RunPaths
-from sandbox.pool import Member, Status
+from sandbox.phases import Stopwatch
+from sandbox.pool import Key, Member, Status
 from sandbox.readiness import NotReadyError, probe
 from sandbox.reconcile import State, forget, write_state
-from sandbox.runner.frames import Message
 from sandbox.runtimes.base import Found, Handle, Launch, Runtime, RuntimeUnavailableError
-from sandbox.types import Bundle, EndReason, Resources, SandboxSpec, StartFailedError, StartFailure
+from sandbox.tether import Tether, cancelled
+from sandbox.types import (
+    EgressPolicy,
+    EndReason,
+    Resources,
+    SandboxSpec,
+    SandboxStatus,
+    StartFailedError,
+    StartFailure,
+)
 
 _SLACK_SECONDS = 1.0  # the runner knows best why time ran out; it is given the chance to say
 _ADOPT_SECONDS = 5.0
 _DESTROY_SECONDS = 20.0
-_DRAIN_SECONDS = 1.0
+_RESIZE_SECONDS = 5.0
 
 
 class LaunchFailedError(Exception):
@@ -30,42 +46,64 @@ class BlankLostError(Exception):
     """The blank was gone before it took the code; another one may be tried."""
 
 
-class EndedError(Exception):
-    """The sandbox ended while something was expected of it."""
+class MisfitError(BlankLostError):
+    """The blank could not be given the limits it should have; one launched with them may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all sandboxes of a manager have in common.
+
+    `on_end` is called once when one ends by itself, whatever it was doing. `client_uid` may
+    send calls beside ourselves.
+    """
+
+    paths: RunPaths
+    installation: str
+    boot: str
+    outlets: Outlets
+    on_end: Callable[["Live"], None]
+    client_uid: int | None = None
 
 
 class Live:
-    """One sandbox. `on_end` is called once when it ends by itself, whatever it was doing."""
+    """One sandbox."""
 
     def __init__(
         self,
         sandbox_id: str,
+        key: Key,
         resources: Resources,
         runtime: Runtime,
-        paths: RunPaths,
-        on_end: Callable[["Live"], None],
+        shared: Shared,
+        layer: Path | None = None,
     ) -> None:
         self.sandbox_id = sandbox_id
+        self.key = key
         self.resources = resources
+        self.layer = layer
+        self.runtime = runtime
         self.status = Status.LAUNCHING
         self.reserved = False
         self.spec: SandboxSpec | None = None
         self.born = 0.0
+        self.ready_at = 0.0
         self.renewed_at = 0.0
-        self.end_reason = ""
+        self.worn_at = 0.0
+        self.memory: int | None = None  # when it was last looked at
+        self.baseline: int | None = None  # memory it used when it became ready
+        self.end: EndReason | None = None
+        self.end_words = ""
         self.log = SandboxLog()
-        self._runtime = runtime
-        self._paths = paths
-        self._on_end = on_end
-        self._launching: asyncio.Task[Handle] | None = None
-        self._handle: Handle | None = None
-        self._channel: Channel | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self.hearing = Hearing(self.log)
+        self.frost = Frost()
         self.launched: asyncio.Task[None] | None = None
-        self._accepted = False
-        self._verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._gone = asyncio.Event()
+        self.state: State | None = None  # as it is written down, once it is ready
+        self._shared = shared
+        self._paths = shared.paths
+        self._ways: Ways | None = None
+        self._launching: asyncio.Task[Handle] | None = None
+        self._tether = Tether(self.hearing, lambda: shared.on_end(self))
 
     @property
     def socket_path(self) -> Path:
@@ -75,7 +113,19 @@ class Live:
     @property
     def public_status(self) -> str:
         """In the words of `SandboxStatus`."""
-        return "starting" if self.status is Status.LAUNCHING else str(self.status)
+        match self.status:
+            case Status.LAUNCHING:
+                return "starting"
+            case Status.WORN:
+                return "stopping"
+            case Status.READY if self.frost.frozen:
+                return "frozen"
+        return str(self.status)
+
+    @property
+    def tenant_id(self) -> str:
+        """Whose share of the machine it uses."""
+        return self.spec.tenant_id if self.spec else ""
 
     def names(self) -> dict[str, str]:
         """Ids for a log line."""
@@ -84,81 +134,64 @@ class Live:
             names |= {"api_id": self.spec.api_id, "version_id": self.spec.version_id}
         return names
 
+    def describe(self, now: float) -> SandboxStatus:
+        """For those who ask."""
+        return SandboxStatus(
+            self.sandbox_id,
+            self.spec,
+            "ended" if self.end else self.public_status,
+            now - self.born,
+            self.key.tier,
+            self.memory,
+            self.end,
+            self.end_words,
+        )
+
     def member(self) -> Member:
         """As the pool's decisions see it."""
-        return Member(self.sandbox_id, self.status, self.resources, self.reserved, self.renewed_at)
+        return Member(
+            self.sandbox_id,
+            self.status,
+            self.resources,
+            self.reserved,
+            self.renewed_at,
+            self.key,
+            self.tenant_id,
+            self.frost.frozen,
+            self.runtime.can_freeze and not self.frost.refused,
+        )
 
     # --- becoming a blank
 
-    async def launch(self, installation: str, seconds: float) -> None:
+    async def launch(self, seconds: float) -> None:
         """Start it and wait until its runner is warm; LaunchFailedError when that fails."""
         try:
             async with asyncio.timeout(seconds):
-                await self._launch(installation)
+                await self._launch()
         except TimeoutError:
             raise LaunchFailedError(f"no runner reported within {seconds:g} s") from None
         except (RuntimeUnavailableError, ChannelClosedError, EndedError, OSError) as error:
             raise LaunchFailedError(str(error)) from error
 
-    async def _launch(self, installation: str) -> None:
+    async def _launch(self) -> None:
+        folder = self._paths.control_dir(self.sandbox_id)
         door = ControlDoor(self._paths.control_socket(self.sandbox_id))
         try:
-            launch = Launch(
-                self.sandbox_id,
-                self._paths.control_dir(self.sandbox_id),
-                self.resources,
-                {"sandgate.installation": installation, "sandgate.sandbox": self.sandbox_id},
-            )
-            self._launching = asyncio.create_task(self._runtime.launch(launch))
+            self._ways = bind_ways(folder)
+            labels = {
+                "sandgate.installation": self._shared.installation,
+                "sandgate.sandbox": self.sandbox_id,
+                "sandgate.tier": str(self.key.tier),
+            }
+            launch = Launch(self.sandbox_id, folder, self.resources, labels, self.layer)
+            self._launching = asyncio.create_task(self.runtime.launch(launch))
             # shielded: an engine that has begun must tell its handle, or it could not be removed
-            self._handle = await asyncio.shield(self._launching)
-            await self._first_hello(door, self._handle)
+            handle = await asyncio.shield(self._launching)
+            await self._tether.first_hello(door, handle)
         finally:
             door.close()
-        self._must_live()
+        self._tether.must_live()
         self.status = Status.BLANK
-
-    def _must_live(self) -> None:
-        if self._gone.is_set():
-            raise EndedError(self.end_reason or "the sandbox was stopped")
-
-    async def _first_hello(self, door: ControlDoor, handle: Handle) -> None:
-        dialled = asyncio.create_task(self._greet(door, "blank", {}, runner_pid=None))
-        ended = asyncio.create_task(handle.wait())
-        try:
-            await asyncio.wait({dialled, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if not dialled.done():
-                raise EndedError("the sandbox ended before its runner reported")
-            self._begin(dialled.result(), handle)
-        finally:
-            await _cancel(dialled, ended)
-            if self._channel is None and not dialled.cancelled() and not dialled.exception():
-                dialled.result().close()
-
-    async def _greet(
-        self, door: ControlDoor, state: str, identity: Message, runner_pid: int | None
-    ) -> Channel:
-        """The connection of the runner itself; anybody else is turned away."""
-        while True:
-            channel = await door.accept()
-            try:
-                if runner_pid in (None, channel.peer_pid):
-                    hello = await channel.receive()
-                    wanted = {"type": "hello", "state": state, **identity}
-                    if wanted.items() <= hello.items():
-                        return channel
-            except ChannelClosedError:
-                pass
-            except BaseException:
-                channel.close()
-                raise
-            channel.close()
-
-    def _begin(self, channel: Channel, handle: Handle) -> None:
-        self._channel = channel
-        self._handle = handle
-        self._reader = asyncio.create_task(self._read(channel))
-        self._watcher = asyncio.create_task(self._watch(handle, self._reader))
 
     # --- taking over
 
@@ -166,23 +199,28 @@ class Live:
         """Take over a sandbox in service; False when it cannot be, then it is to be removed."""
         self.spec = state.spec
         identity = {"api_id": state.spec.api_id, "version_id": state.spec.version_id}
+        folder = self._paths.control_dir(self.sandbox_id)
         door: ControlDoor | None = None
         try:
             async with asyncio.timeout(_ADOPT_SECONDS):
-                handle = await self._runtime.adopt(found)
-                if handle is None or not self._paths.control_dir(self.sandbox_id).is_dir():
+                handle = await self.runtime.adopt(found)
+                if handle is None or not folder.is_dir():
                     return False
-                self._handle = handle
+                self._tether.handle = handle
+                await handle.thaw()  # only who runs can dial
                 door = ControlDoor(self._paths.control_socket(self.sandbox_id))
-                channel = await self._greet(door, "running", identity, state.runner_pid)
-                self._begin(channel, handle)
+                self._ways = bind_ways(folder)
+                channel = await greet(door, "running", identity, state.runner_pid)
+                self._tether.begin(channel, handle)
                 await probe(self.socket_path)
-                self._must_live()
+                self._tether.must_live()
         except (TimeoutError, RuntimeUnavailableError, NotReadyError, EndedError, OSError):
             return False
         finally:
             if door is not None:
                 door.close()
+        self._shared.outlets.open(self.sandbox_id, state.spec.api_id, self._ways, state.policy)
+        self.state = state
         self.status = Status.READY
         return True
 
@@ -193,122 +231,131 @@ class Live:
         self.reserved = True
         self.spec = spec
 
-    async def specialise(self, spec: SandboxSpec, bundle: Bundle, seconds: float) -> None:
+    async def specialise(self, order: Assignment, watch: Stopwatch) -> None:
         """Hand in the code and return when it answered a request.
 
         Raises StartFailedError for the owner, BlankLostError when code never got there.
         """
         if self.status is not Status.BLANK:
-            raise BlankLostError(self.end_reason or "it is no blank any more")
+            raise BlankLostError(self.hearing.reason or "it is no blank any more")
         self.status = Status.STARTING
         try:
-            async with asyncio.timeout(seconds + _SLACK_SECONDS):
-                await self._specialise(spec, bundle, seconds)
+            async with asyncio.timeout(order.seconds + _SLACK_SECONDS):
+                await self._specialise(order, watch)
         except TimeoutError:
-            reason = f"it did not answer a first request within {seconds:g} seconds"
+            reason = f"it did not answer a first request within {order.seconds:g} seconds"
             raise self._with_log(StartFailedError(StartFailure.DEADLINE, reason)) from None
         except NotReadyError as error:
             raise self._with_log(
                 await self._blame(StartFailedError(StartFailure.EXITED, str(error)))
             ) from error
-        except (ChannelClosedError, EndedError) as error:
-            if not self._accepted:
+        except (ChannelClosedError, EndedError, RuntimeUnavailableError) as error:
+            if not self.hearing.accepted:
                 raise BlankLostError(str(error)) from error
-            failed = StartFailedError(StartFailure.EXITED, self.end_reason or str(error))
+            failed = StartFailedError(StartFailure.EXITED, self.hearing.reason or str(error))
             raise self._with_log(await self._blame(failed)) from error
         except StartFailedError as error:
             raise self._with_log(await self._blame(error)) from error
         self.status = Status.READY
 
-    async def _specialise(self, spec: SandboxSpec, bundle: Bundle, seconds: float) -> None:
-        self._must_live()
-        if self._channel is None:
-            raise EndedError("it never had a runner")
-        message = {
-            "type": "specialise",
-            "api_id": spec.api_id,
-            "version_id": spec.version_id,
-            "filename": "app.py",
-            "code": bundle.code,
-            "seconds": seconds,
-        }
-        listener = bind(self.socket_path)
+    async def _specialise(self, order: Assignment, watch: Stopwatch) -> None:
+        self._tether.must_live()
+        if self._ways is None:
+            raise EndedError("it was never launched")
+        await self._fit(order.spec.resources)
+        order.open_ways(self._shared.outlets, self.sandbox_id, self._ways)
+        message = specialise_message(order, self.runtime.takes_descriptors)
+        listener = bind(self.socket_path, owner=self._shared.client_uid)
         try:
-            await self._channel.send(message, listener.fileno())
-            await asyncio.shield(self._verdict)
+            await self._tether.send(message, listener.fileno())
+            await asyncio.shield(self.hearing.verdict)
+            watch.lap("code")
             await probe(self.socket_path)
-            self._must_live()
-            write_state(self._paths, State(self.sandbox_id, spec, self._channel.peer_pid))
+            watch.lap("ready")
+            self._tether.must_live()
+            self.record(self._state(order))
         finally:
             # only the sandbox holds it now: when it dies, connecting is refused at once
             listener.close()
 
+    async def _fit(self, resources: Resources) -> None:
+        """Give it the limits it is to have, when it was launched with others."""
+        handle = self._tether.handle
+        if resources == self.resources or handle is None:
+            return
+        try:
+            async with asyncio.timeout(_RESIZE_SECONDS):
+                await handle.resize(resources)
+        except (TimeoutError, RuntimeUnavailableError) as error:
+            raise MisfitError(str(error) or "the engine did not resize it in time") from error
+        self.resources = resources
+
+    def _state(self, order: Assignment) -> State:
+        return State(
+            self.sandbox_id,
+            order.spec,
+            self._tether.runner_pid,
+            self._shared.boot,
+            time.time(),
+            self.key.tier,
+            order.bundle.egress.hosts,
+            lacks_secrets=bool(order.bundle.egress.placeholders),
+        )
+
+    def record(self, state: State) -> None:
+        """Write down what the next manager has to know."""
+        write_state(self._paths, state)
+        # it is this manager that knows the secrets, not the file
+        self.state = replace(state, lacks_secrets=False)
+
+    @property
+    def lacks_secrets(self) -> bool:
+        """Whether it was adopted and the door cannot put in its secrets yet."""
+        return self.state is not None and self.state.lacks_secrets
+
+    def set_egress(self, policy: EgressPolicy) -> None:
+        """Write down a new policy; the door is told by others."""
+        if self.state is not None:
+            secret = bool(policy.placeholders)
+            self.record(replace(self.state, hosts=policy.hosts, lacks_secrets=secret))
+
     async def _blame(self, error: StartFailedError) -> StartFailedError:
         """An unexplained end may have been the kernel's, for memory."""
-        if error.kind is not StartFailure.EXITED or self._handle is None:
+        if error.kind is not StartFailure.EXITED:
             return error
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                end = await self._handle.end_reason()
-        except (TimeoutError, RuntimeUnavailableError):
-            return error
-        if end is not EndReason.MEMORY:
-            return error
-        return verdicts.out_of_memory(error, self.resources)
+        killed = await self._tether.kernels_word() is EndReason.MEMORY
+        return verdicts.out_of_memory(error, self.resources) if killed else error
 
     def _with_log(self, error: StartFailedError) -> StartFailedError:
         error.log = "\n".join(line.text for line in self.log.lines()[-100:])
         return error
 
-    # --- listening to the runner
+    # --- in service
 
-    async def _read(self, channel: Channel) -> None:
-        try:
-            while True:
-                self._hear(await channel.receive())
-        except ChannelClosedError as error:
-            self._ended(str(error))
+    async def freeze(self, still_wanted: Callable[[], bool]) -> bool:
+        """Freeze it unless it got a lease meanwhile; RuntimeUnavailableError."""
+        handle = self._tether.handle
+        if handle is None or self.status is not Status.READY:
+            return False
+        return await self.frost.freeze(handle, still_wanted)
 
-    def _hear(self, message: Message) -> None:
-        """Everything here may have been written by user code: it only concerns itself."""
-        match message.get("type"):
-            case "log":
-                self.log.add(*verdicts.log_line(message))
-            case "specialising":
-                self._accepted = True
-            case "ready":
-                self._decide(None)
-            case "failed":
-                error = verdicts.start_failure(message)
-                self.end_reason = error.reason
-                self._decide(error)
-            case "exited":
-                self.end_reason = verdicts.text(message.get("reason"))
+    async def thaw(self) -> bool:
+        """Let it go on; whether it was frozen. RuntimeUnavailableError when it cannot."""
+        handle = self._tether.handle
+        return handle is not None and await self.frost.thaw(handle)
 
-    def _decide(self, error: Exception | None) -> None:
-        if self._verdict.done():
-            return
-        if error is None:
-            self._verdict.set_result(None)
-            return
-        self._verdict.set_exception(error)
-        self._verdict.exception()  # looked at here, in case nobody waits any more
+    async def memory_bytes(self) -> int | None:
+        """What it uses now; None when that cannot be known."""
+        return await self._tether.memory_bytes()
 
-    async def _watch(self, handle: Handle, reader: asyncio.Task[None]) -> None:
-        try:
-            await handle.wait()
-        except RuntimeUnavailableError:
-            return  # the engine is away, not the sandbox; its channel tells
-        await asyncio.wait({reader}, timeout=_DRAIN_SECONDS)
-        self._ended("the sandbox ended")
+    def lost(self, reason: str) -> None:
+        """Somebody else saw that it is not there any more."""
+        self._tether.ended(reason)
 
-    def _ended(self, reason: str) -> None:
-        if self._gone.is_set():
-            return
-        self.end_reason = self.end_reason or reason
-        self._gone.set()
-        self._decide(EndedError(self.end_reason))
-        self._on_end(self)
+    async def explain_end(self) -> None:
+        """Why it ended by itself: the kernel's word counts most, then the runner's."""
+        self.end = await self._tether.kernels_word() or self.hearing.end or EndReason.CRASH
+        self.end_words = verdicts.in_words(self.end, self.hearing.reason, self.resources)
 
     # --- the end
 
@@ -316,29 +363,31 @@ class Live:
         """Let it end its own way for a while, then destroy it."""
         self.status = Status.STOPPING
         self.socket_path.unlink(missing_ok=True)
-        if self._channel is not None and not self._gone.is_set():
-            with contextlib.suppress(TimeoutError, ChannelClosedError):
-                async with asyncio.timeout(seconds + _SLACK_SECONDS):
-                    await self._channel.send({"type": "stop", "seconds": seconds})
-                    await self._gone.wait()
+        with contextlib.suppress(TimeoutError, ChannelClosedError, RuntimeUnavailableError):
+            await self.thaw()  # only who runs can shut down
+            await self._tether.stop(seconds)
         await self.destroy()
 
     async def destroy(self) -> None:
         """Remove every trace, from any state. When the engine refuses, call it again later."""
         self.status = Status.STOPPING
-        self._gone.set()
-        self._decide(EndedError("the sandbox was stopped"))
-        forget(self._paths, self.sandbox_id)
-        await _cancel(self.launched)
-        await _cancel(self._reader, self._watcher)
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        async with asyncio.timeout(_DESTROY_SECONDS):
-            handle = self._handle or await self._late_handle()
+        self._tether.gone.set()
+        self.hearing.decide(EndedError("the sandbox was stopped"))
+        self._let_go()
+        await cancelled(self.launched)
+        await self._tether.let_go()
+        async with asyncio.timeout(_DESTROY_SECONDS), self.frost.undisturbed():
+            handle = self._tether.handle or await self._late_handle()
             if handle is not None:
                 await handle.destroy()
-        forget(self._paths, self.sandbox_id)  # what a launch still in flight has made since
+        self._let_go()  # what a launch still in flight has made since
+
+    def _let_go(self) -> None:
+        """Files and listeners."""
+        self._shared.outlets.close(self.sandbox_id)
+        if self._ways is not None:
+            self._ways.close()
+        forget(self._paths, self.sandbox_id)
 
     async def _late_handle(self) -> Handle | None:
         """The handle of a launch that was given up while the engine worked on it."""
@@ -348,11 +397,3 @@ class Live:
             return await asyncio.shield(self._launching)
         except RuntimeUnavailableError:
             return None
-
-
-async def _cancel(*tasks: "asyncio.Task[None] | asyncio.Task[Channel] | None") -> None:
-    """Cancel and wait. Never called by one of these tasks itself."""
-    living = [task for task in tasks if task is not None]
-    for task in living:
-        task.cancel()
-    await asyncio.gather(*living, return_exceptions=True)

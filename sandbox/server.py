@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ import structlog
 
 from sandbox import answers, log, settings, wire
 from sandbox.channel import peer_of
-from sandbox.manager import Manager, Opened
+from sandbox.engines import Opened
+from sandbox.layers.layers import Layers
+from sandbox.layers.settings import IndexUrlError, make_settings
+from sandbox.manager import MakeLayers, Manager
 from sandbox.paths import RunPaths
 from sandbox.runner.frames import HEADER, FrameError, body_length, decode_body, encode
 from sandbox.runtimes.choose import choose
 from sandbox.runtimes.fake import FakeRuntime
+from sandbox.runtimes.packages import PackageMissingError
 from sandbox.types import ManagerUnavailableError, SandboxError
 
 _log = structlog.get_logger(__name__)
@@ -99,15 +104,33 @@ async def perform(manager: Manager, request: wire.Request) -> Any:
             return await manager.retire(sandbox_id)
         case wire.StopApi(api_id):
             return await manager.stop_api(api_id)
+        case wire.Overdue(sandbox_id):
+            return await manager.overdue(sandbox_id)
+    return await _tell(manager, request)
+
+
+async def _tell(manager: Manager, request: wire.Request) -> Any:
+    """Of an API or of all, not of one sandbox."""
+    match request:
+        case wire.SetEgress(api_id, policy):
+            return await manager.set_egress(api_id, policy)
+        case wire.MakeLock(requirements):
+            return answers.lock_json(await manager.lock(requirements))
+        case wire.Sandboxes(api_id):
+            return answers.sandboxes_json(manager.sandboxes(api_id))
         case wire.Logs(api_id, tail):
             return answers.logs_json(manager.logs(api_id, tail))
         case wire.GetStatus():
             return answers.status_json(manager.status())
+    raise wire.BadRequestError("an operation that nobody performs")
 
 
 @asynccontextmanager
-async def listening(manager: Manager, path: Path) -> AsyncIterator[None]:
-    """Accept clients of our own user at `path`, 0600."""
+async def listening(
+    manager: Manager, path: Path, client_uids: Collection[int] = ()
+) -> AsyncIterator[None]:
+    """Accept clients of our own user and of `client_uids` at `path`, 0600."""
+    allowed = {os.geteuid(), *client_uids}
     connections: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -116,13 +139,14 @@ async def listening(manager: Manager, path: Path) -> AsyncIterator[None]:
         connections.add(task)
         task.add_done_callback(connections.discard)
         _, uid = peer_of(writer.get_extra_info("socket"))
-        if uid != os.geteuid():
+        if uid not in allowed:
             _log.warning("connection refused", reason="another user", uid=uid)
             writer.transport.abort()
             return
         await Connection(manager, reader, writer).serve()
 
-    server = await asyncio.start_unix_server(accept, sock=_private_socket(path))
+    owner = next(iter(client_uids), None)
+    server = await asyncio.start_unix_server(accept, sock=_private_socket(path, owner))
     try:
         yield
     finally:
@@ -137,13 +161,19 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _private_socket(path: Path) -> socket.socket:
-    """Bound under another name first, so that it is never there with other rights than 0600."""
+def _private_socket(path: Path, owner: int | None) -> socket.socket:
+    """Bound under another name first, so that it is never there with other rights than 0600.
+
+    `owner` is the client's user when it is another than ours; ours is root's then, whom no
+    mode keeps out.
+    """
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.bind(os.fspath(new))
     new.chmod(0o600)
+    if owner is not None:
+        os.chown(new, owner, -1, follow_symlinks=False)
     sock.listen(_BACKLOG)
     sock.setblocking(False)
     new.replace(path)
@@ -157,24 +187,41 @@ async def serve(configuration: settings.ManagerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     paths = RunPaths(configuration.run_dir)
-    paths.make()
+    clients = configuration.client_uids
+    paths.make(passable=bool(clients))
+    make_layers = None if configuration.runtime == "fake" else layers_of(configuration)
     with await _only_manager(paths.lock):
-        manager = Manager(lambda: open_runtime(configuration), configuration)
-        async with listening(manager, paths.manager_socket):
+        manager = Manager(
+            lambda: open_runtimes(configuration), configuration, make_layers=make_layers
+        )
+        async with listening(manager, paths.manager_socket, clients):
             await _live(manager, stop)
 
 
-async def open_runtime(configuration: settings.ManagerSettings) -> Opened:
-    """The runtime that the settings name, prepared."""
+def layers_of(configuration: settings.ManagerSettings) -> MakeLayers:
+    """Dependencies by the installation's rules; raises IndexUrlError, PackageMissingError."""
+    given = configuration.packages
+    rules = make_settings(
+        index_url=given.index_url,
+        cooldown_days=given.cooldown_days,
+        allow=given.allow,
+        deny=given.deny,
+    )
+    return lambda builder, in_use: Layers(configuration.data_dir, rules, builder, in_use=in_use)
+
+
+async def open_runtimes(configuration: settings.ManagerSettings) -> Opened:
+    """The runtimes that the settings allow, prepared."""
     if configuration.runtime == "fake":
-        return Opened(FakeRuntime(), "in memory: answers calls itself and runs no code")
+        return Opened((FakeRuntime(),), "in memory: answers calls itself and runs no code")
     chosen = await choose(
         configuration.runtime,
         configuration.data_dir,
         configuration.installation,
         base_image=configuration.base_image,
+        floor=configuration.tier_floor,
     )
-    return Opened(chosen.runtime, chosen.detail)
+    return Opened(chosen.runtimes, chosen.detail, chosen.tiers)
 
 
 async def _live(manager: Manager, stop: asyncio.Event) -> None:
@@ -214,13 +261,20 @@ def _held(descriptor: int) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _allow_many_files() -> None:
+    """Each sandbox takes about six descriptors; the usual soft limit would end at 150."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> int:
     """Entry of `python -m sandbox.server`."""
     configuration = settings.parse()
     log.configure()
+    _allow_many_files()
     try:
         asyncio.run(serve(configuration))
-    except ManagerUnavailableError as error:
+    except (ManagerUnavailableError, IndexUrlError, PackageMissingError) as error:
         _log.error("cannot start", reason=str(error))
         return 1
     return 0

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from sandbox.runner.frames import Message
-from sandbox.types import Resources, StartFailedError, StartFailure
+from sandbox.types import EndReason, Resources, StartFailedError, StartFailure
 
 _REASON = 2000
 _TRACEBACK = 64_000
@@ -31,6 +31,33 @@ def start_failure(message: Message) -> StartFailedError:
         line=line if isinstance(line, int) and line >= 0 else None,
         traceback=text(message.get("traceback"), _TRACEBACK),
     )
+
+
+# what a runner may say about its own end; how it was stopped by us, we know ourselves
+_OWN_ENDS = frozenset(
+    {EndReason.MEMORY, EndReason.CPU, EndReason.DEADLINE, EndReason.SYSCALL, EndReason.CRASH}
+)
+_IN_WORDS = {
+    EndReason.MEMORY: "it used more than its {memory} MB of memory",
+    EndReason.SYSCALL: "it was killed for a system call that nobody may make",
+    EndReason.CPU: "one call used all the processor time that a call may have",
+    EndReason.DEADLINE: "a call passed its deadline and it did not answer any more",
+}
+
+
+def end_reason(message: Message) -> EndReason | None:
+    """The reason in an `exited` message, when it is one that a runner can know."""
+    try:
+        end = EndReason(text(message.get("end"), 20))
+    except ValueError:
+        return None
+    return end if end in _OWN_ENDS else None
+
+
+def in_words(end: EndReason, said: str, resources: Resources) -> str:
+    """Why it ended, for its owner; `said` is what the runner or the manager had to say."""
+    words = _IN_WORDS.get(end, "").format(memory=resources.memory_mb)
+    return words or said or str(end)
 
 
 def out_of_memory(error: StartFailedError, resources: Resources) -> StartFailedError:

@@ -1,5 +1,6 @@
 """Requests as they cross the manager's socket: typed values from plain JSON, within bounds."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ MAX_NAMES = 128
 MAX_ENVIRONMENT_BYTES = 64 * 1024
 MAX_REQUIREMENTS = 100
 _LONGEST_HOST = 300
+_LONGEST_NAME = 128
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _LONGEST_LOCK = 1024 * 1024
 
 
@@ -204,8 +207,8 @@ def _environment(value: Any) -> dict[str, str]:
     for name, text in value.items():
         if not isinstance(text, str) or "\0" in text:
             raise ValueError("the value of a variable must be a text without NUL")
-        if not 0 < len(name) <= 200 or "=" in name or "\0" in name:
-            raise ValueError("a variable needs a name without '=' and NUL")
+        if len(name) > _LONGEST_NAME or not _NAME.match(name):
+            raise ValueError("a variable's name consists of letters, digits and '_'")
         size += len(name.encode("utf-8", "surrogatepass"))
         size += len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_ENVIRONMENT_BYTES:

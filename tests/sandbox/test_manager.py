@@ -25,13 +25,14 @@ async def test_acquire_starts_a_sandbox_that_answers_at_its_socket() -> None:
     async with managed() as it:
         lease = await it.manager.acquire(spec(), Bundle(""))
         assert b"200 OK" in await call(lease.socket_path)
-        assert (lease.runtime, lease.tier, lease.seconds) == ("fake", Tier.NONE, 600)
+        assert (lease.runtime, lease.tier, lease.seconds) == ("fake", Tier.NONE, 10)
 
 
 async def test_second_acquire_finds_the_same_sandbox() -> None:
     async with managed() as it:
         first = await it.manager.acquire(spec(), Bundle(""))
-        assert await it.manager.acquire(spec(), Bundle("")) == first
+        again = await it.manager.acquire(spec(), Bundle(""))
+        assert again == replace(first, times=None)  # only who made the start waited for it
         assert it.runtime.launches == 1
 
 
@@ -40,7 +41,8 @@ async def test_a_thousand_callers_of_one_spec_share_one_start() -> None:
         leases = await asyncio.gather(
             *(it.manager.acquire(spec(), Bundle("")) for _ in range(1000))
         )
-        assert len(set(leases)) == 1
+        assert len({lease.sandbox_id for lease in leases}) == 1
+        assert sum(lease.times is not None for lease in leases) == 1
         assert it.runtime.launches == 1
 
 
@@ -70,11 +72,32 @@ async def test_a_warm_blank_is_used_and_replaced() -> None:
         assert it.runtime.launches == 2
 
 
-async def test_other_resources_get_a_launch_of_their_own() -> None:
+async def test_a_blank_is_resized_when_it_is_claimed() -> None:
     async with managed(Policy(blanks=1)) as it:
         await it.warm(1)
         blank = it.manager.status().sandboxes[0].sandbox_id
+        big = replace(spec(), resources=Resources(memory_mb=512, cpus=2.0, pids=64))
+        lease = await it.manager.acquire(big, Bundle(""))
+        assert lease.sandbox_id == blank
+        assert it.runtime.resources_of(blank) == big.resources
+
+
+async def test_a_blank_that_cannot_be_resized_costs_a_launch_and_no_call() -> None:
+    async with managed(Policy(blanks=1)) as it:
+        await it.warm(1)
+        blank = it.manager.status().sandboxes[0].sandbox_id
+        it.runtime.faults.resize_error = "no such limit"
         big = replace(spec(), resources=Resources(memory_mb=512))
+        lease = await it.manager.acquire(big, Bundle(""))
+        assert lease.sandbox_id != blank
+        assert it.runtime.resources_of(lease.sandbox_id) == big.resources
+
+
+async def test_another_size_of_tmp_gets_a_launch_of_its_own() -> None:
+    async with managed(Policy(blanks=1)) as it:
+        await it.warm(1)
+        blank = it.manager.status().sandboxes[0].sandbox_id
+        big = replace(spec(), resources=Resources(tmp_mb=512))
         assert (await it.manager.acquire(big, Bundle(""))).sandbox_id != blank
 
 
@@ -100,7 +123,7 @@ async def test_find_answers_only_what_is_ready() -> None:
     async with managed() as it:
         assert await it.manager.find(spec()) is None
         lease = await it.manager.acquire(spec(), Bundle(""))
-        assert await it.manager.find(spec()) == lease
+        assert await it.manager.find(spec()) == replace(lease, times=None)
 
 
 async def test_retired_sandbox_is_gone_and_refuses_connections() -> None:
@@ -127,27 +150,29 @@ async def test_stop_api_ends_ready_and_starting_sandboxes_of_that_api_only() -> 
         assert await it.manager.stop_api("api") == 2
         with pytest.raises(ManagerUnavailableError, match="stopped while it started"):
             await starting
-        assert await it.manager.find(spec(api="other")) == other
+        assert await it.manager.find(spec(api="other")) == replace(other, times=None)
 
 
-async def test_idle_sandbox_ends_after_idle_and_grace() -> None:
+async def test_idle_sandbox_ends_after_lease_idle_time_and_grace() -> None:
     async with managed(Policy(blanks=0, idle_seconds=60, grace_seconds=5)) as it:
         await it.manager.acquire(spec(), Bundle(""))
-        it.clock.now += 64
+        it.clock.now += 74
         it.manager.tick()
-        assert it.statuses == ["ready"]
+        await until(lambda: it.statuses == ["frozen"])
         it.clock.now += 2
         it.manager.tick()
         await until(lambda: it.runtime.sandbox_ids == [])
+        (ended,) = it.manager.sandboxes("api")
+        assert (ended.status, ended.end) == ("ended", EndReason.IDLE)
 
 
 async def test_renewed_sandbox_stays() -> None:
-    async with managed(Policy(blanks=0, idle_seconds=60, grace_seconds=5)) as it:
+    async with managed(Policy(blanks=0, lease_seconds=10, idle_seconds=60)) as it:
         lease = await it.manager.acquire(spec(), Bundle(""))
-        it.clock.now += 59
-        assert await it.manager.renew([lease.sandbox_id, "gone"]) == {lease.sandbox_id: 60}
-        it.clock.now += 59
-        it.manager.tick()
+        for _ in range(9):
+            it.clock.now += 9
+            assert await it.manager.renew([lease.sandbox_id, "gone"]) == {lease.sandbox_id: 10}
+            it.manager.tick()
         assert it.statuses == ["ready"]
 
 
@@ -159,7 +184,7 @@ async def test_full_house_is_a_capacity_error() -> None:
 
 
 async def test_the_longest_expired_lease_makes_room() -> None:
-    policy = Policy(blanks=0, maximum=2, idle_seconds=60, grace_seconds=1000)
+    policy = Policy(blanks=0, maximum=2, lease_seconds=60, idle_seconds=1000)
     async with managed(policy) as it:
         oldest = await it.manager.acquire(spec(api="one"), Bundle(""))
         it.clock.now += 1
@@ -210,7 +235,8 @@ async def test_logs_keep_living_sandboxes_and_the_last_that_ended() -> None:
         first = await it.manager.acquire(spec("v1"), Bundle("# fake: print one"))
         await it.manager.retire(first.sandbox_id)
         await it.manager.acquire(spec("v2"), Bundle("# fake: print two"))
-        assert {line.text for line in it.manager.logs("api", 10)} == {"one", "two"}
+        lines = {line.text for line in it.manager.logs("api", 10)}
+        assert lines == {"one", "two", "[the sandbox ended: stopped: it was retired]"}
         assert len(it.manager.logs("api", 1)) == 1
         assert it.manager.logs("other", 10) == []
 

@@ -43,16 +43,6 @@ async def test_a_crash_while_starting_is_the_owners_to_read() -> None:
             await asyncio.wait_for(start, 10)
 
 
-async def test_a_crash_loop_is_stopped_for_a_while() -> None:
-    async with managed() as it:
-        for _ in range(5):
-            await crash(it, (await it.manager.acquire(spec(), Bundle(""))).sandbox_id)
-        with pytest.raises(ManagerUnavailableError, match="keeps crashing"):
-            await it.manager.acquire(spec(), Bundle(""))
-        it.clock.now += 11
-        assert (await it.manager.acquire(spec(), Bundle(""))).sandbox_id
-
-
 async def test_a_start_that_keeps_failing_repeats_its_report_without_another_start() -> None:
     async with managed() as it:
         for _ in range(7):
@@ -97,7 +87,8 @@ async def test_sandboxes_in_service_go_on_while_the_engine_is_down() -> None:
     async with managed() as it:
         lease = await it.manager.acquire(spec(), Bundle(""))
         it.runtime.faults.engine_down = True
-        assert await it.manager.acquire(spec(), Bundle("")) == lease
+        again = await it.manager.acquire(spec(), Bundle(""))
+        assert again.sandbox_id == lease.sandbox_id
         assert b"200 OK" in await call(lease.socket_path)
         it.runtime.faults.engine_down = False
 

@@ -12,7 +12,7 @@ from sandbox.logbook import Logbook, SandboxLog
 from sandbox.paths import RunPaths, UnsafeDirectoryError, make_private, runtime_dir
 from sandbox.reconcile import State
 from sandbox.runtimes.base import Found
-from sandbox.types import StartFailure
+from sandbox.types import EndReason, StartFailure, Tier
 from tests.support.managing import short_directory, spec
 
 REQUIRED = ["--data-dir", "/d", "--run-dir", "/r", "--installation", "one"]
@@ -106,7 +106,7 @@ def test_a_log_line_from_the_future_gets_our_time() -> None:
 def test_state_files_are_read_back_and_broken_ones_ignored(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path / "run")
     paths.make()
-    state = State("aa", spec(), 42)
+    state = State("aa", spec(), 42, "boot", 5.0, Tier.RUNC, ("a.example",), lacks_secrets=True)
     reconcile.write_state(paths, state)
     paths.state("bb").write_text("[]")
     paths.state("cc").write_bytes(b"\xff")
@@ -115,7 +115,18 @@ def test_state_files_are_read_back_and_broken_ones_ignored(tmp_path: Path) -> No
 
 def test_only_the_living_and_known_are_adopted() -> None:
     living, dead, unknown = (Found(name, {}, name != "dead") for name in ("ok", "dead", "who"))
-    states = [State("ok", spec(), 1), State("dead", spec(), 2)]
-    plan = reconcile.plan([living, dead, unknown], states)
+    states = [State("ok", spec(), 1, "now"), State("dead", spec(), 2, "now")]
+    plan = reconcile.plan([living, dead, unknown], states, "now")
     assert plan.adopt == ((living, states[0]),)
     assert plan.remove == (dead, unknown)
+
+
+def test_what_was_written_before_the_machine_started_again_is_not_adopted() -> None:
+    living = Found("ok", {}, alive=True)
+    assert reconcile.plan([living], [State("ok", spec(), 1, "before")], "now").adopt == ()
+
+
+def test_a_runner_may_name_its_end_but_not_that_we_stopped_it() -> None:
+    assert verdicts.end_reason({"end": "cpu"}) is EndReason.CPU
+    for invented in ("stopped", "idle", "evicted", "worn", "x", 5, None, ["cpu"]):
+        assert verdicts.end_reason({"end": invented}) is None

@@ -51,6 +51,8 @@ def with_environment(environment: dict[str, Any]) -> dict[str, Any]:
         {"op": "acquire", "spec": SPEC, "bundle": with_environment({"A": 5})},
         {"op": "acquire", "spec": SPEC, "bundle": with_environment({"A=B": "x"})},
         {"op": "acquire", "spec": SPEC, "bundle": with_environment({"": "x"})},
+        {"op": "acquire", "spec": SPEC, "bundle": with_environment({"9A": "x"})},
+        {"op": "acquire", "spec": SPEC, "bundle": with_environment({"A" * 129: "x"})},
         {"op": "acquire", "spec": SPEC, "bundle": with_environment({"A": "x\0y"})},
         {"op": "acquire", "spec": SPEC, "bundle": with_environment({"A": "x" * 65_536})},
         {

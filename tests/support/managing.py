@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from sandbox.manager import Manager, Opened
+from sandbox.engines import Opened
+from sandbox.manager import Manager
 from sandbox.paths import RunPaths
 from sandbox.pool import Policy
 from sandbox.runtimes.fake import FakeRuntime
@@ -63,6 +64,7 @@ class Managed:
     def __init__(self, settings: ManagerSettings, runtime: FakeRuntime, clock: ManualClock) -> None:
         self.settings = settings
         self.runtime = runtime
+        self.others: tuple[FakeRuntime, ...] = ()  # beside the default one
         self.clock = clock
         self.paths = RunPaths(settings.run_dir)
         self.manager = Manager(self._open, settings, clock)
@@ -70,7 +72,7 @@ class Managed:
 
     async def _open(self) -> Opened:
         await self.runtime.prepare()
-        return Opened(self.runtime, "ok")
+        return Opened((self.runtime, *self.others), "ok")
 
     def start(self) -> None:
         """Begin its life."""
@@ -83,12 +85,9 @@ class Managed:
             self._house.cancel()
             await asyncio.wait({self._house})
         for live in list(self.manager._fleet.members.values()):
-            for task in (live._reader, live._watcher):
-                if task is not None:
-                    task.cancel()
-                    await asyncio.wait({task})
-            if live._channel is not None:
-                live._channel.close()
+            await live._tether.let_go()
+            if live._ways is not None:
+                live._ways.close()
 
     async def close(self) -> None:
         """End it in the ordinary way."""
