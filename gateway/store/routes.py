@@ -1,11 +1,11 @@
-"""Queries of the call path: where a reference leads, a pinned version, a version's code."""
+"""Queries of the call path: where a reference leads, and a pinned version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.store.database import SERVICE, Database
-from sandbox.types import Bundle, Resources, Tier
+from sandbox.types import Resources, Tier
 
 _RESOURCE_NAMES = frozenset(field.name for field in fields(Resources))
 
@@ -82,7 +82,7 @@ def _resources(stored: Mapping[str, Any]) -> Resources:
 
 
 class RouteStore:
-    """The three reads of the call path, as the service."""
+    """The two reads of the call path, as the service."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -97,10 +97,9 @@ class RouteStore:
         row = await self._rpc("gateway_version", p_api_id=api_id, p_n=n)
         return None if row is None else ActiveVersion(row["version_id"], n, 0, row["layer"])
 
-    async def bundle(self, version_id: str) -> Bundle | None:
-        """What a version's sandbox is given; None when it was deleted in the meantime."""
-        row = await self._rpc("gateway_code", p_version_id=version_id)
-        return None if row is None else Bundle(str(row["code"]))
+    async def kept(self) -> list[Route]:
+        """The active APIs that keep sandboxes whether they are called or not."""
+        return [Route.from_row(row) for row in await self._rpc("gateway_kept")]
 
     async def _rpc(self, function: str, **arguments: object) -> Any:
         return await self._database.rpc(function, arguments, identity=SERVICE)

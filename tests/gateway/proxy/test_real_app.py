@@ -10,7 +10,9 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
+from sandbox.runner.calls import Calls
 from sandbox.runner.context import Context
+from sandbox.runner.page import new_page
 from tests.support.datapath import DataPath, Sandboxes, running
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -72,7 +74,7 @@ async def deployed(path: DataPath) -> AsyncIterator[tuple[str, str]]:
     where = sandboxes.folder / "real.sock"
     listener.bind(str(where))
     sandboxes.adopt(route.versions[0].version_id, str(where))
-    async with running(Context(make_app()), listener):
+    async with running(Context(make_app(), Calls(new_page(), lambda: None)), listener):
         yield "/shop", key
         await path.leases.close()
 
