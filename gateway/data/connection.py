@@ -1,6 +1,7 @@
 """One connection out of a sandbox: requests in, answers out, as they are done."""
 
 import asyncio
+import contextlib
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,24 +40,48 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reading: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
         """Until it ends; being cancelled ends it with everything in flight."""
+        self._reading = asyncio.create_task(self._read())
+        try:
+            await asyncio.wait({self._reading})
+            await self._say_bye()
+        finally:
+            self._reading.cancel()
+            for task in self._tasks:
+                task.cancel()
+            self._writer.transport.abort()
+
+    def leave(self) -> None:
+        """Read no further; what is in flight is answered, then it ends."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _read(self) -> None:
+        """Until nothing more is to be read. A silent client is told so, as when we leave."""
         try:
             while True:
                 await self._next()
         except wire.BadFrameError as error:
             self._party.say(f"data: connection closed: {error}")
-        except (TimeoutError, asyncio.IncompleteReadError, OSError):
-            pass  # left, or forgot us
-        finally:
-            for task in self._tasks:
-                task.cancel()
             self._writer.transport.abort()
+        except (asyncio.IncompleteReadError, OSError):
+            self._writer.transport.abort()  # it left
+        except TimeoutError:
+            pass
 
-    async def finish(self) -> None:
-        """Wait for the answers to what is in flight."""
+    async def _say_bye(self) -> None:
+        """What was not answered before the farewell has not been begun: it can be asked again."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if not self._writer.is_closing():
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(FRAME_SECONDS):
+                    self._writer.write(wire.BYE)
+                    await self._writer.drain()
+                    self._writer.close()
+                    await self._writer.wait_closed()
 
     async def _next(self) -> None:
         async with asyncio.timeout(IDLE_SECONDS):

@@ -97,14 +97,15 @@ class _Sandbox:
             task.cancel()
 
     async def finish(self) -> None:
-        """Take no more connections, and wait a little for what is in flight."""
+        """Take nothing more, and wait a little for what is in flight."""
         self._stop_accepting()
-        waiting = [one.finish() for one in self._serving.values() if one is not None]
-        try:
-            async with asyncio.timeout(FINISH_SECONDS):
-                await asyncio.gather(*waiting)
-        except TimeoutError:
-            _log.info("data requests were cut off", api_id=self.party.api_id)
+        for connection in self._serving.values():
+            if connection is not None:
+                connection.leave()
+        if self._serving:
+            _, unfinished = await asyncio.wait(self._serving, timeout=FINISH_SECONDS)
+            if unfinished:
+                _log.info("data requests were cut off", api_id=self.party.api_id)
 
     def _stop_accepting(self) -> None:
         if self._accepting is not None:

@@ -111,6 +111,9 @@ def encode(answer: Mapping[str, Any]) -> bytes:
     return HEADER.pack(len(body)) + body
 
 
+BYE = encode({"id": None, "bye": True})  # the last frame of a connection that we end
+
+
 def parse(message: Json) -> Request:
     """What is asked; raises RefusedError."""
     op = message.get("op")

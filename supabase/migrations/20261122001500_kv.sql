@@ -182,7 +182,10 @@ declare
     v_old json;
 begin
     perform private.kv_lock_or_refuse(p_api_id);
-    v_old := public.kv_get(p_api_id, p_key) -> 'value';
+    select value into v_old
+      from public.api_kv
+     where api_id = p_api_id and key = p_key
+       and (expires_at is null or expires_at > clock_timestamp());
     if p_if_absent and v_old is not null then
         return false;
     end if;

@@ -121,7 +121,11 @@ async def test_it_does_what_a_dictionary_does(
     ],
 )
 async def test_values_come_back_as_they_were(store: KvStore, api: MadeApi, value: Any) -> None:
-    await store.set(api.id, "k", value_text(value))
+    for _ in range(2):
+        await store.set(api.id, "k", value_text(value))
+    assert not await store.set(api.id, "k", "1", if_absent=True)
+    assert await store.set(api.id, "k", value_text(value), if_equals=value_text(value))
+    assert (await store.list(api.id, with_values=True)).values == (value,)
     found = await store.get(api.id, "k")
     assert found is not None
     assert (repr(found.value), type(found.value)) == (repr(value), type(value))
