@@ -105,7 +105,8 @@ class Activation:
     ) -> SandgateError | VersionRevertedError:
         """What to raise now, and for a while to everybody who asks."""
         told: SandgateError | VersionRevertedError = failure
-        if await self._on_crash_loop(spec, reason):
+        is_first = spec.instance == 0  # where a further one fails, the first one serves
+        if is_first and await self._on_crash_loop(spec, reason):
             told = VersionRevertedError(failure)
         now = self._clock()
         self._failed = {each: kept for each, kept in self._failed.items() if kept[0] > now}

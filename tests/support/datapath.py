@@ -83,6 +83,11 @@ class MemoryStore:
         await self._read("version", (api_id, n))
         return self.pins.get((api_id, n))
 
+    async def kept(self) -> list[Route]:
+        """Those that keep sandboxes."""
+        await self._read("kept", None)
+        return [route for route in self.routes.values() if route.instances.min > 0]
+
     async def bundle(self, version_id: str) -> Bundle | None:
         """A version's code is its own id, so that a test can tell them apart."""
         await self._read("bundle", version_id)
@@ -157,7 +162,7 @@ class Sandboxes:
         self.end = EndReason.CRASH  # of those that are killed
         self.times: StartTimes | None = StartTimes(0.0, 0.001, 0.01, 0.002, is_warm=True)
         self.fails: SandboxError | None = None
-        self.start_fails: dict[int, SandboxError] = {}  # by instance
+        self.start_fails: dict[int | str, SandboxError] = {}  # by instance, or by version id
         self.is_renewing = True
         self.seconds = 600.0
         self.gate = asyncio.Event()  # starts end while it is set
@@ -178,8 +183,9 @@ class Sandboxes:
         self.started.append(spec)
         await self.gate.wait()
         self._refuse()
-        if spec.instance in self.start_fails:
-            raise self.start_fails[spec.instance]
+        for key in (spec.instance, spec.version_id):
+            if key in self.start_fails:
+                raise self.start_fails[key]
         self._number += 1
         name = f"box-{self._number}"
         path = str(self.folder / f"{name}.sock")
@@ -251,7 +257,9 @@ class DataPath:
         self.sandboxes = Sandboxes(folder)
         self.journal = Journal(folder / "journal", segment_seconds=3600)
         self.resolver = Resolver(self.store, self.news)
-        self.activation = Activation(self.sandboxes, self.store)
+        self.crashed: list[tuple[SandboxSpec, str]] = []
+        self.replaces: Callable[[SandboxSpec], bool] = lambda _spec: False
+        self.activation = Activation(self.sandboxes, self.store, on_crash_loop=self._on_crash_loop)
         self.ahead = 0.0  # of the time by which leases run out
         self.leases = Leases(
             self.sandboxes, self.activation, clock=lambda: time.monotonic() + self.ahead
@@ -270,6 +278,11 @@ class DataPath:
         )
         self._folder = folder
         self.port = 0
+
+    async def _on_crash_loop(self, spec: SandboxSpec, reason: str) -> bool:
+        """What the control plane would do; the test decides."""
+        self.crashed.append((spec, reason))
+        return self.replaces(spec)
 
     def serve(self, handler: Handler, **changes: Any) -> tuple[Route, str]:
         """An API whose sandbox is this handler, and a key for it."""
