@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import importlib
+import os
 import socket
 
 from fastapi import FastAPI
@@ -76,9 +77,9 @@ def _small_app() -> FastAPI:
 
 
 def _serve_once(application: Context) -> None:
-    """The whole way of a call, over an address in memory that the kernel chooses."""
+    """The whole way of a call, over an address in memory; not every kernel chooses one itself."""
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as caller:
-        listener.bind("")
+        listener.bind(f"\0sandgate-warm-{os.getpid()}")
         listener.listen(1)
         caller.connect(listener.getsockname())
         for sock in (listener, caller):
