@@ -42,6 +42,7 @@ from gateway.proxy.retire import Retirement
 from gateway.secrets import Secrets, load_or_create_secrets
 from gateway.settings import Settings
 from gateway.store.auth_users import AuthUsers
+from gateway.store.bundles import BundleStore
 from gateway.store.changes import Changes
 from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
@@ -65,7 +66,9 @@ class Parts:
 
 async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_url: str) -> Parts:
     """Open what the gateway needs and put it together."""
-    secrets = load_or_create_secrets(settings.data_dir, settings.admin_api_key)
+    secrets = load_or_create_secrets(
+        settings.data_dir, settings.admin_api_key, settings.secrets_key
+    )
     store = await _open_store(stack, settings)
     manager = ManagerClient(RunPaths(run_dir).manager_socket)
     stack.push_async_callback(manager.close)
@@ -79,6 +82,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
         ControlServices(
             operations=Services(
                 database=store.database,
+                bundles=BundleStore(store.database, secrets.secrets_key),
                 sandboxes=manager,
                 changes=store.changes,
                 usage=limiter,
@@ -154,9 +158,9 @@ def _calls(
     clock: Callable[[], float],
 ) -> Endpoint:
     """The call path. The resolver comes before the retirement, which reads what is new."""
-    routes = RouteStore(store.database)
-    resolver = Resolver(routes, store.changes)
-    leases = Leases(manager, Activation(manager, routes))
+    resolver = Resolver(RouteStore(store.database), store.changes)
+    bundles = BundleStore(store.database, secrets.secrets_key)
+    leases = Leases(manager, Activation(manager, bundles))
     stack.push_async_callback(leases.close)
     _run(stack, leases.run())
     _run(stack, Retirement(resolver, leases, store.changes).run())

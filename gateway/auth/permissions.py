@@ -22,7 +22,9 @@ class Operation(StrEnum):
     READ_LOGS = "read_logs"
     READ_USAGE = "read_usage"
     CREATE_API = "create_api"
-    CHANGE_API = "change_api"  # name, status, limits, resources
+    CHANGE_API = "change_api"  # name, status, limits, resources, egress, tier, instances
+    READ_SECRETS = "read_secrets"  # their names; the values are read by nobody
+    CHANGE_SECRETS = "change_secrets"
     DEPLOY = "deploy"  # versions, deployments, rollback, reload
     DELETE_API = "delete_api"
     MANAGE_KEYS = "manage_keys"
@@ -36,6 +38,8 @@ _DEVELOPER = _VIEWER | {
     Operation.READ_LOGS,
     Operation.CREATE_API,
     Operation.CHANGE_API,
+    Operation.READ_SECRETS,
+    Operation.CHANGE_SECRETS,
     Operation.DEPLOY,
     Operation.MANAGE_KEYS,
 }

@@ -18,7 +18,8 @@ from gateway.control.models import (
 )
 from gateway.control.services import Ops
 from gateway.control.subject import Signed
-from gateway.operations import apis, logs
+from gateway.operations import api_changes, apis, logs, sandboxes
+from gateway.operations.sandboxes import ApiSandbox
 from sandbox.types import LogLine
 
 router = APIRouter(prefix="/api/apis", tags=["apis"])
@@ -36,12 +37,16 @@ async def create_api(
         tenant_id=body.tenant_id,
         limits=body.limits.named(),
         resources=body.resources.named(),
+        egress=body.egress.model_dump(),
+        tier=body.tier,
+        instances=body.instances.named(),
     )
     made = await while_connected(request, apis.create_api(services, subject, new))
     response.headers["Location"] = f"/api/apis/{made.api.id}"
     return CreatedApiView.model_validate(
         {
             **api_fields(made.api, str(request.base_url)),
+            "packages": list(made.packages),
             "api_key": made.api_key,
             "key_id": made.key_id,
             "key_display": made.key_display,
@@ -75,15 +80,19 @@ async def read_api(api_id: str, request: Request, services: Ops, subject: Signed
 async def change_api(
     api_id: str, body: PatchApiBody, request: Request, services: Ops, subject: Signed
 ) -> ApiView:
-    """Rename, describe, pause, resume, limit or resize; the next call already sees it."""
-    change = apis.ApiChange(
+    """Rename, describe, pause, resume, limit, resize or connect; the next call already sees it."""
+    change = api_changes.ApiChange(
         name=body.name,
         description=body.description,
         status=body.status,
         limits=None if body.limits is None else body.limits.named(),
         resources=None if body.resources is None else body.resources.named(),
+        egress=None if body.egress is None else body.egress.model_dump(),
+        instances=None if body.instances is None else body.instances.named(),
+        tier=body.tier,
+        sets_tier="tier" in body.model_fields_set,
     )
-    api = await apis.change_api(services, subject, api_id, change)
+    api = await while_connected(request, api_changes.change_api(services, subject, api_id, change))
     return ApiView.model_validate(api_fields(api, str(request.base_url)))
 
 
@@ -91,6 +100,13 @@ async def change_api(
 async def delete_api(api_id: str, services: Ops, subject: Signed) -> None:
     """Remove the API for good; its keys open it no longer."""
     await apis.delete_api(services, subject, api_id)
+
+
+@router.get("/{api_id}/sandboxes")
+async def list_sandboxes(api_id: str, services: Ops, subject: Signed) -> Page[ApiSandbox]:
+    """The sandboxes that serve the API now, and the last that ended with the reason."""
+    found = await sandboxes.list_sandboxes(services, subject, api_id)
+    return Page(items=found, limit=sandboxes.MOST, offset=0)
 
 
 @router.get("/{api_id}/logs")

@@ -2,7 +2,18 @@
 
 from fastapi import FastAPI
 
-from gateway.control import apis, errors, health, keys, reference, reload, tenants, usage, versions
+from gateway.control import (
+    apis,
+    errors,
+    health,
+    keys,
+    reference,
+    reload,
+    secrets,
+    tenants,
+    usage,
+    versions,
+)
 from gateway.control.openapi import PROBLEM_RESPONSES, document
 from gateway.control.services import ControlServices
 from gateway.middleware import BodyCap, Edge
@@ -11,6 +22,7 @@ ROUTERS = (
     apis.router,
     versions.router,
     keys.router,
+    secrets.router,
     usage.router,
     tenants.router,
     reload.router,

@@ -10,6 +10,7 @@ from gateway.control.subject import Administrator, Signed
 from gateway.metrics import CONTENT_TYPE
 from gateway.operations import health
 from gateway.operations.health import Part, RunningSandbox
+from sandbox.types import TierStatus
 
 router = APIRouter(tags=["health"])
 
@@ -21,10 +22,14 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """Every part of the installation; `ready` only when all are."""
+    """Every part of the installation; `ready` only when all are.
+
+    `tiers` are the kinds of isolation, strongest first, with the reason where one is missing.
+    """
 
     ready: bool
     parts: dict[str, Part]
+    tiers: list[TierStatus]
 
 
 class Stats(BaseModel):
@@ -35,6 +40,7 @@ class Stats(BaseModel):
     calls: dict[str, int]
     runtime: str
     tier: str
+    tiers: list[TierStatus]
     blanks: int
     sandboxes: list[RunningSandbox]
 
@@ -48,12 +54,12 @@ async def healthy() -> Health:
 @router.get("/ready", responses={503: {"description": "Not ready", "model": Ready}})
 async def ready(services: Control, response: Response) -> Ready:
     """Each part with its reason; 503 until all of them are there."""
-    parts = await health.readiness(services.operations, services.probes)
-    all_ok = all(part.ok for part in parts.values())
+    found = await health.readiness(services.operations, services.probes)
+    all_ok = all(part.ok for part in found.parts.values())
     if not all_ok:
         response.status_code = 503
         response.headers["Retry-After"] = "2"
-    return Ready(ready=all_ok, parts=parts)
+    return Ready(ready=all_ok, parts=found.parts, tiers=list(found.tiers))
 
 
 @router.get("/metrics", response_class=Response)
@@ -72,6 +78,7 @@ async def stats(services: Control, subject: Signed) -> Stats:
         calls=services.metrics.totals(),
         runtime=fleet.runtime,
         tier=fleet.tier,
+        tiers=list(fleet.tiers),
         blanks=fleet.blanks,
         sandboxes=list(fleet.sandboxes),
     )

@@ -1,6 +1,7 @@
 """Bodies and pages of the control API as JSON; the use cases hold the rules."""
 
-from typing import Annotated, Generic, Literal, TypeVar
+from dataclasses import asdict
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import Query
@@ -11,16 +12,20 @@ from pydantic import (
     Field,
     StrictBool,
     StrictInt,
+    StringConstraints,
     field_validator,
     model_validator,
 )
 
 from gateway.limits.plan import MAX_QUANTITY
-from gateway.operations.inputs import BOUNDS
+from gateway.operations.egress import MAX_HOSTS
+from gateway.operations.inputs import BOUNDS, CONCURRENCY_MAX, INSTANCES_MAX
 from gateway.operations.values import Api
 
 Item = TypeVar("Item")
 Quantity = Annotated[StrictInt, Field(ge=1, le=MAX_QUANTITY)]
+HostText = Annotated[str, StringConstraints(max_length=1024)]
+TierName = Literal["vm", "gvisor", "runc", "bwrap"]
 PageLimit = Annotated[int, Query(ge=1, le=200)]
 PageOffset = Annotated[int, Query(ge=0, le=1_000_000)]
 
@@ -32,11 +37,13 @@ class Body(BaseModel):
 
 
 class Patch(Body):
-    """Absent leaves a thing as it is; null is no value for anything."""
+    """Absent leaves a thing as it is; null is no value for anything but what may be null."""
+
+    may_be_null: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="after")
     def _no_null(self) -> "Patch":
-        for name in self.model_fields_set:
+        for name in self.model_fields_set - self.may_be_null:
             if getattr(self, name) is None:
                 raise ValueError(f"{name} cannot be null; leave it out to keep it")
         return self
@@ -73,6 +80,24 @@ class ResourcesBody(Body):
         return self.model_dump(exclude_none=True)
 
 
+class EgressBody(Body):
+    """Where the API may connect to: `host`, `host:port`, `*.domain` or `*.domain:port`."""
+
+    hosts: Annotated[list[HostText], Field(max_length=MAX_HOSTS)]
+
+
+class InstancesBody(Body):
+    """How many sandboxes each version may have; absent is the default."""
+
+    min: StrictInt | None = Field(None, ge=0, le=INSTANCES_MAX)
+    max: StrictInt | None = Field(None, ge=1, le=INSTANCES_MAX)
+    concurrency: StrictInt | None = Field(None, ge=1, le=CONCURRENCY_MAX)
+
+    def named(self) -> dict[str, int]:
+        """Only what was sent with a value."""
+        return self.model_dump(exclude_none=True)
+
+
 class Page(BaseModel, Generic[Item]):
     """Part of a list; there may be more when it is as long as `limit`."""
 
@@ -97,8 +122,22 @@ class ResourcesView(BaseModel):
     tmp_mb: int
 
 
+class EgressView(BaseModel):
+    """Where the API may connect to; nowhere when the list is empty."""
+
+    hosts: list[str]
+
+
+class InstancesView(BaseModel):
+    """How many sandboxes each version may have, and how many calls each answers at once."""
+
+    min: int
+    max: int
+    concurrency: int
+
+
 class ApiView(BaseModel):
-    """An API; `version` is the one that answers most calls."""
+    """An API; `version` is the one that answers most calls, `tier` the weakest that will do."""
 
     id: str
     tenant_id: str
@@ -112,14 +151,18 @@ class ApiView(BaseModel):
     generation: int
     limits: dict[str, int | None]
     resources: ResourcesView
+    egress: EgressView
+    tier: TierName | None
+    instances: InstancesView
     created_by: str | None
     created_at: str
     updated_at: str
 
 
 class CreatedApiView(ApiView):
-    """A new API; `api_key` is shown this once."""
+    """A new API; `api_key` is shown this once, `packages` are its dependencies."""
 
+    packages: list[str]
     api_key: str
     key_id: str
     key_display: str
@@ -163,16 +206,27 @@ class CreateApiBody(Body):
     tenant_id: UUID | None = None
     limits: LimitsBody = LimitsBody()
     resources: ResourcesBody = Field(default_factory=lambda: ResourcesBody.model_validate({}))
+    egress: EgressBody = EgressBody(hosts=[])
+    tier: TierName | None = None
+    instances: InstancesBody = Field(default_factory=lambda: InstancesBody.model_validate({}))
 
 
 class PatchApiBody(Patch):
-    """What may change about an API; `limits` and `resources` replace all that was set."""
+    """What may change about an API; an object replaces all that was set in its place.
+
+    A null `tier` asks for none in particular.
+    """
+
+    may_be_null: ClassVar[frozenset[str]] = frozenset({"tier"})
 
     name: str | None = None
     description: str | None = None
     status: Literal["active", "paused"] | None = None
     limits: LimitsBody | None = None
     resources: ResourcesBody | None = None
+    egress: EgressBody | None = None
+    tier: TierName | None = None
+    instances: InstancesBody | None = None
 
 
 class CreateVersionBody(Body):
@@ -212,7 +266,7 @@ def api_fields(api: Api, base_url: str) -> dict[str, object]:
         **{name: getattr(api, name) for name in api.__slots__},
         "version": first.version if first else None,
         "versions": [{"version": v.version, "weight": v.weight} for v in api.versions],
-        "resources": {name: getattr(api.resources, name) for name in api.resources.__slots__},
+        **{name: asdict(getattr(api, name)) for name in ("resources", "egress", "instances")},
         "endpoint_url": f"{base_url.rstrip('/')}/{api.id}",
     }
 

@@ -1,4 +1,4 @@
-"""APIs: create from code, list, read, change, delete."""
+"""APIs: create from code, list, read, delete."""
 
 import hashlib
 import secrets
@@ -10,27 +10,34 @@ from uuid import UUID, uuid4
 import structlog
 
 from gateway.auth import keys
-from gateway.auth.permissions import Operation, is_admin
-from gateway.errors import ConflictError, SandgateError
+from gateway.auth.permissions import Operation
+from gateway.errors import SandgateError
 from gateway.operations import access, inputs
 from gateway.operations.access import Known
+from gateway.operations.egress import checked_egress
 from gateway.operations.finish import finish
 from gateway.operations.ports import Services
 from gateway.operations.rehearse import rehearse, stop_all
+from gateway.operations.restart import spec_of
 from gateway.operations.slugs import slug_of
-from gateway.operations.values import ActiveVersion, Api, CreatedApi, optional
+from gateway.operations.tiers import require_tier
+from gateway.operations.values import (
+    ActiveVersion,
+    Api,
+    CreatedApi,
+    EgressView,
+    InstancesView,
+    optional,
+)
+from gateway.operations.versions import dependencies
 from gateway.store import apis
+from gateway.store.bundles import bundle_of
 from gateway.store.database import SERVICE, DatabaseError, Identity, Row
-from sandbox.types import Bundle, SandboxSpec
+from gateway.store.routes import floor_of
+from sandbox.types import Lock
 
 _log = structlog.get_logger(__name__)
 _SLUG_ATTEMPTS = 6
-
-
-class ApiSuspendedError(ConflictError):
-    """Suspended by an administrator; its owner cannot change the status."""
-
-    code, title = "api_suspended", "The API is suspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,64 +50,34 @@ class NewApi:
     tenant_id: UUID | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ApiChange:
-    """Input of `change_api`; None leaves a thing as it is, a mapping replaces the whole."""
-
-    name: str | None = None
-    description: str | None = None
-    status: str | None = None  # active or paused
-    limits: Mapping[str, Any] | None = None
-    resources: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """Everything decided before anything is started or stored."""
-
-    api_id: UUID
-    version_id: UUID
-    tenant_id: UUID
-    name: str
-    description: str
-    code: str
-    digest: str
-    limits: Mapping[str, int | None]
-    resources: Mapping[str, float]
-
-    @property
-    def spec(self) -> SandboxSpec:
-        """The sandbox that serves its first version."""
-        return SandboxSpec(
-            str(self.api_id), str(self.version_id), 1, inputs.resources_of(self.resources)
-        )
+    egress: Mapping[str, Any] = field(default_factory=lambda: {"hosts": []})
+    tier: str | None = None
+    instances: Mapping[str, int] = field(default_factory=dict)
 
 
 async def create_api(services: Services, subject: Known, new: NewApi) -> CreatedApi:
     """Start the code, then store API, version 1, deployment and key; all of it or nothing."""
-    code = inputs.checked_code(new.code, services.code_bytes)
-    name, description = inputs.checked_name(new.name), inputs.checked_description(new.description)
-    limits = inputs.checked_limits(new.limits)
-    resources = inputs.checked_resources(new.resources)
+    inputs.checked_code(new.code, services.code_bytes)
+    values = _checked(new)
     tenant_id = await access.require_tenant(services, subject, new.tenant_id, Operation.CREATE_API)
-    draft = _Draft(
-        api_id=uuid4(),
-        version_id=uuid4(),
-        tenant_id=tenant_id,
-        name=name,
-        description=description,
-        code=new.code,
-        digest=hashlib.sha256(code).hexdigest(),
-        limits=limits,
-        resources=resources,
-    )
+    await require_tier(services.sandboxes, floor_of(values["tier"]))
+    api_id, version_id = uuid4(), uuid4()
+    lock = await dependencies(services, new.code)
+    values |= {
+        "id": str(api_id),
+        "tenant_id": str(tenant_id),
+        "created_by": optional(access.actor_of(subject)),
+        "version_id": str(version_id),
+        "lock": lock.text,
+        "layer": lock.digest,
+    }
+    spec = spec_of(values, str(version_id), lock.digest, generation=1)
+    bundle = bundle_of(new.code, lock.text, values["egress"]["hosts"])
     try:
-        await rehearse(services.sandboxes, draft.spec, Bundle(draft.code))
-        return await finish(_store(services, subject, draft))
+        await rehearse(services.sandboxes, spec, bundle)
+        return await finish(_store(services, api_id, values, lock))
     except BaseException:
-        await finish(_forget(services, subject, draft.api_id))
+        await finish(_forget(services, subject, api_id))
         raise
 
 
@@ -111,31 +88,13 @@ async def list_apis(
     named = tenant_id is not None
     identity = access.identity_of(subject) if named else access.own_identity(subject)
     rows = await apis.page(services.database, identity, tenant_id, limit, offset)
-    return await _with_versions(services, identity, rows)
+    return await with_versions(services, identity, rows)
 
 
 async def read_api(services: Services, subject: Known, ref: str) -> Api:
     """One API by id or slug."""
     allowed = await access.require_api(services, subject, ref, Operation.READ)
-    return (await _with_versions(services, allowed.identity, [allowed.row]))[0]
-
-
-async def change_api(services: Services, subject: Known, ref: str, change: ApiChange) -> Api:
-    """Change what is named; the next call already sees it. A paused API holds no sandbox."""
-    values = _checked_change(change)
-    allowed = await access.require_api(services, subject, ref, Operation.CHANGE_API)
-    suspended = allowed.row["status"] == "suspended" and "status" in values
-    if suspended and not is_admin(subject):
-        raise ApiSuspendedError
-    if values:
-        await apis.change(services.database, allowed.id, values, access.actor_of(subject))
-        services.changes.publish("api", str(allowed.id))
-    if values.get("status") == "paused":
-        await stop_all(services.sandboxes, str(allowed.id))
-    row = await apis.find(services.database, allowed.identity, allowed.id)
-    if row is None:
-        raise access.ApiNotFoundError
-    return (await _with_versions(services, allowed.identity, [row]))[0]
+    return (await with_versions(services, allowed.identity, [allowed.row]))[0]
 
 
 async def delete_api(services: Services, subject: Known, ref: str) -> None:
@@ -150,31 +109,37 @@ async def _remove(services: Services, subject: Known, api_id: UUID) -> None:
     await stop_all(services.sandboxes, str(api_id))
 
 
-async def _store(services: Services, subject: Known, draft: _Draft) -> CreatedApi:
+def _checked(new: NewApi) -> dict[str, Any]:
+    """What is stored of it. `Any`: JSON."""
+    return {
+        "name": inputs.checked_name(new.name),
+        "description": inputs.checked_description(new.description),
+        "code": new.code,
+        "digest": hashlib.sha256(new.code.encode()).hexdigest(),
+        "limits": inputs.checked_limits(new.limits),
+        "resources": inputs.checked_resources(new.resources),
+        "egress": checked_egress(new.egress),
+        "tier": inputs.checked_tier(new.tier),
+        "instances": inputs.checked_instances(new.instances),
+    }
+
+
+async def _store(
+    services: Services, api_id: UUID, values: Mapping[str, Any], lock: Lock
+) -> CreatedApi:
     key, key_id = keys.generate_key(), uuid4()
-    actor = access.actor_of(subject)
-    values: dict[str, Any] = {
-        "id": str(draft.api_id),
-        "tenant_id": str(draft.tenant_id),
-        "created_by": optional(actor),
-        "name": draft.name,
-        "description": draft.description,
-        "code": draft.code,
-        "digest": draft.digest,
-        "version_id": str(draft.version_id),
+    key_values = {
         "key_id": str(key_id),
         "key_hash": keys.hash_key(key, services.key_secret),
         "key_display": keys.display_form(key),
-        "limits": dict(draft.limits),
-        "resources": dict(draft.resources),
     }
-    await _insert(services, values)
-    services.changes.publish("api", str(draft.api_id))
-    row = await apis.find(services.database, SERVICE, draft.api_id)
+    await _insert(services, {**values, **key_values})
+    services.changes.publish("api", str(api_id))
+    row = await apis.find(services.database, SERVICE, api_id)
     if row is None:
         raise access.ApiNotFoundError
-    api = (await _with_versions(services, SERVICE, [row]))[0]
-    return CreatedApi(api, 1, key, str(key_id), keys.display_form(key))
+    api = (await with_versions(services, SERVICE, [row]))[0]
+    return CreatedApi(api, 1, lock.packages, key, str(key_id), keys.display_form(key))
 
 
 async def _insert(services: Services, values: Mapping[str, Any]) -> None:
@@ -202,7 +167,8 @@ async def _forget(services: Services, subject: Known, api_id: UUID) -> None:
     await stop_all(services.sandboxes, str(api_id))
 
 
-async def _with_versions(services: Services, identity: Identity, rows: Sequence[Row]) -> list[Api]:
+async def with_versions(services: Services, identity: Identity, rows: Sequence[Row]) -> list[Api]:
+    """The rows as values, each with the versions that answer now."""
     ids = [str(row["id"]) for row in rows]
     active = await apis.active_deployments(services.database, identity, ids)
     by_api: dict[str, list[ActiveVersion]] = {}
@@ -223,23 +189,11 @@ def _api_of(row: Row, versions: tuple[ActiveVersion, ...]) -> Api:
         generation=row["generation"],
         limits=dict(row["limits"]),
         resources=inputs.resources_view(row["resources"]),
+        egress=EgressView(tuple(row["egress"]["hosts"])),
+        tier=row["tier"],
+        instances=InstancesView(**row["instances"]),
         versions=versions,
         created_by=optional(row["created_by"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
-
-
-def _checked_change(change: ApiChange) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    if change.name is not None:
-        values["name"] = inputs.checked_name(change.name)
-    if change.description is not None:
-        values["description"] = inputs.checked_description(change.description)
-    if change.status is not None:
-        values["status"] = inputs.checked_status(change.status)
-    if change.limits is not None:
-        values["limits"] = inputs.checked_limits(change.limits)
-    if change.resources is not None:
-        values["resources"] = inputs.checked_resources(change.resources)
-    return values

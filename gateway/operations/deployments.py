@@ -6,10 +6,10 @@ from gateway.operations import access
 from gateway.operations.access import Known
 from gateway.operations.ports import Services
 from gateway.operations.rehearse import rehearse
+from gateway.operations.restart import spec_of
 from gateway.operations.values import Deployment, deployment_of
-from gateway.operations.versions import VersionNotFoundError, spec_of
+from gateway.operations.versions import VersionNotFoundError
 from gateway.store import versions
-from sandbox.types import Bundle
 
 
 class InvalidWeightError(InvalidInputError):
@@ -29,8 +29,11 @@ async def deploy_version(
     version = await versions.find(services.database, allowed.identity, allowed.id, n)
     if version is None:
         raise VersionNotFoundError
-    bundle = Bundle(version["code"])
-    await rehearse(services.sandboxes, spec_of(allowed, str(version["id"])), bundle)
+    bundle = await services.bundles.bundle(str(version["id"]))
+    if bundle is None:
+        raise VersionNotFoundError
+    spec = spec_of(allowed.row, str(version["id"]), version["layer"])
+    await rehearse(services.sandboxes, spec, bundle)
     actor = access.actor_of(subject)
     row = await versions.deploy(services.database, allowed.id, n, weight, actor)
     services.changes.publish("api", str(allowed.id))

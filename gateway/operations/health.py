@@ -11,7 +11,7 @@ from gateway.operations.access import Known
 from gateway.operations.ports import Services
 from gateway.operations.rehearse import public_error
 from gateway.store import apis, tenants
-from sandbox.types import SandboxError
+from sandbox.types import SandboxError, TierStatus
 
 _SECONDS = 2.0
 
@@ -45,25 +45,37 @@ class Fleet:
 
     runtime: str
     tier: str
+    tiers: tuple[TierStatus, ...]
     blanks: int
     sandboxes: tuple[RunningSandbox, ...]
 
 
-async def readiness(services: Services, more: Mapping[str, Probe]) -> dict[str, Part]:
-    """Every part by name, asked at the same time, none of them longer than two seconds."""
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Every part by name, and each tier of isolation with the reason where it is missing."""
+
+    parts: dict[str, Part]
+    tiers: tuple[TierStatus, ...]
+
+
+async def readiness(services: Services, more: Mapping[str, Probe]) -> Readiness:
+    """All parts are asked at the same time, none of them longer than two seconds."""
+    tiers: tuple[TierStatus, ...] = ()
 
     async def database() -> Part:
         await tenants.plan_limits(services.database)
         return Part(True)
 
     async def sandboxes() -> Part:
+        nonlocal tiers
         status = await services.sandboxes.status()
+        tiers = status.tiers
         missing = f"not enforced here: {', '.join(status.missing)}" if status.missing else ""
         return Part(status.engine_ok, missing if status.engine_ok else status.detail)
 
     probes: dict[str, Probe] = {"database": database, "sandboxes": sandboxes, **more}
     parts = await asyncio.gather(*(_asked(probe) for probe in probes.values()))
-    return dict(zip(probes, parts, strict=True))
+    return Readiness(dict(zip(probes, parts, strict=True)), tiers)
 
 
 async def fleet(services: Services, subject: Known) -> Fleet:
@@ -89,6 +101,7 @@ async def fleet(services: Services, subject: Known) -> Fleet:
     return Fleet(
         runtime=status.runtime,
         tier=str(status.tier),
+        tiers=status.tiers,
         blanks=len(status.sandboxes) - len(running),
         sandboxes=tuple(sandbox for sandbox in running if sandbox.api_id in seen),
     )

@@ -8,7 +8,8 @@ from typing import Any
 from gateway.errors import InvalidInputError, PayloadTooLargeError
 from gateway.limits.plan import parse_limits
 from gateway.operations.values import LimitsJson, ResourcesView
-from sandbox.types import Resources
+from gateway.store.routes import Instances
+from sandbox.types import Resources, Tier
 
 NAME_CHARACTERS = 80
 DESCRIPTION_CHARACTERS = 2000
@@ -53,6 +54,18 @@ class InvalidResourcesError(InvalidInputError):
     code, title = "invalid_resources", "Invalid resources"
 
 
+class InvalidTierError(InvalidInputError):
+    """Not a tier that can be asked for."""
+
+    code, title = "invalid_tier", "Invalid tier"
+
+
+class InvalidInstancesError(InvalidInputError):
+    """More sandboxes or calls than one API may have."""
+
+    code, title = "invalid_instances", "Invalid instances"
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceBounds:
     """Smallest and largest value a creator may ask for."""
@@ -67,6 +80,11 @@ BOUNDS: Mapping[str, ResourceBounds] = {
     "pids": ResourceBounds(16, 512),
     "tmp_mb": ResourceBounds(1, 256),
 }
+
+
+INSTANCES_MAX = 10
+CONCURRENCY_MAX = 1000
+TIERS = tuple(tier for tier in Tier if tier is not Tier.NONE)  # strongest first
 
 
 def checked_name(name: str) -> str:
@@ -126,6 +144,28 @@ def checked_resources(asked: Mapping[str, float]) -> dict[str, float]:
         if not math.isfinite(value) or not bounds.low <= value <= bounds.high:
             raise InvalidResourcesError(f"{name} must be {bounds.low:g} to {bounds.high:g}")
     return {name: value if name == "cpus" else int(value) for name, value in asked.items()}
+
+
+def checked_tier(name: str | None) -> Tier | None:
+    """The weakest tier that will do; None asks for nothing."""
+    if name is not None and name not in TIERS:
+        raise InvalidTierError(f"A tier is one of {', '.join(TIERS)}, or null for any")
+    return None if name is None else Tier(name)
+
+
+def checked_instances(asked: Mapping[str, int]) -> dict[str, int]:
+    """What was asked for over the defaults."""
+    defaults = asdict(Instances())
+    if not asked.keys() <= defaults.keys():
+        raise InvalidInstancesError(f"Instances have {', '.join(defaults)}")
+    wanted = Instances(**{**defaults, **asked})
+    if not 1 <= wanted.max <= INSTANCES_MAX:
+        raise InvalidInstancesError(f"max must be 1 to {INSTANCES_MAX}")
+    if not 0 <= wanted.min <= wanted.max:
+        raise InvalidInstancesError("min must be 0 to max")
+    if not 1 <= wanted.concurrency <= CONCURRENCY_MAX:
+        raise InvalidInstancesError(f"concurrency must be 1 to {CONCURRENCY_MAX}")
+    return asdict(wanted)
 
 
 def resources_of(stored: Mapping[str, Any]) -> Resources:

@@ -1,12 +1,23 @@
 """What the use cases need from the outside, as small protocols, and the bundle they receive."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.limits.types import Limit, LimitState
+from gateway.operations.turns import Turns
+from gateway.store.bundles import BundleStore
 from gateway.store.database import Database
-from sandbox.types import Bundle, Lease, LogLine, ManagerStatus, SandboxSpec
+from sandbox.types import (
+    Bundle,
+    EgressPolicy,
+    Lease,
+    Lock,
+    LogLine,
+    ManagerStatus,
+    SandboxSpec,
+    SandboxStatus,
+)
 
 
 class Sandboxes(Protocol):
@@ -30,6 +41,18 @@ class Sandboxes(Protocol):
 
     async def logs(self, api_id: str, tail: int = 200) -> Sequence[LogLine]:
         """Last lines that the API wrote."""
+        ...
+
+    async def set_egress(self, api_id: str, policy: EgressPolicy) -> None:
+        """Where the API's sandboxes may connect to from now on, the living ones too."""
+        ...
+
+    async def lock(self, requirements: Sequence[str]) -> Lock:
+        """Resolve dependencies and make their layer; this may take minutes."""
+        ...
+
+    async def sandboxes(self, api_id: str) -> Sequence[SandboxStatus]:
+        """The API's living sandboxes, and the last ones that ended."""
         ...
 
     async def status(self) -> ManagerStatus:
@@ -66,9 +89,11 @@ class Services:
     """Everything the use cases act through. `key_secret` is the server's secret for key hashes."""
 
     database: Database
+    bundles: BundleStore
     sandboxes: Sandboxes
     changes: Changes
     usage: LiveUsage
     clock: Clock
     key_secret: bytes
     code_bytes: int
+    turns: Turns = field(default_factory=Turns)

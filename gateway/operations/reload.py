@@ -1,9 +1,7 @@
 """Hot reload: a fresh sandbox of the same code is up before the old one gets no more calls."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 import structlog
 
@@ -12,12 +10,17 @@ from gateway.errors import SandgateError
 from gateway.operations import access
 from gateway.operations.access import AllowedApi, Known
 from gateway.operations.finish import finish
-from gateway.operations.inputs import resources_of
 from gateway.operations.ports import Services
-from gateway.operations.rehearse import public_error, rehearse, withdraw
-from gateway.store import apis, versions
-from gateway.store.database import SERVICE
-from sandbox.types import Bundle, SandboxError, SandboxSpec
+from gateway.operations.rehearse import public_error
+from gateway.operations.restart import (
+    current,
+    described,
+    next_specs,
+    rehearse_all,
+    withdraw_unused,
+)
+from gateway.store import apis
+from sandbox.types import SandboxError
 
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 3
@@ -84,57 +87,28 @@ async def _outcome(
             return await _reload(services, subject, allowed)
         except SandgateError as error:
             _log.warning("api_not_reloaded", api_id=api_id, code=error.code)
-            return NotReloaded(api_id, f"{error.code}: {error.detail}")
+            return NotReloaded(api_id, described(error))
 
 
 async def _reload(services: Services, subject: Known, allowed: AllowedApi) -> Reloaded:
-    generation = allowed.row["generation"]
-    specs = await _next_specs(services, allowed, generation + 1)
-    try:
-        for spec in specs:
-            code = await _code(services, spec)
-            await rehearse(services.sandboxes, spec, Bundle(code))
-        return await finish(_switch(services, subject, allowed.id, generation))
-    except BaseException:
-        await finish(_withdraw_unused(services, allowed, specs))
-        raise
-
-
-async def _code(services: Services, spec: SandboxSpec) -> str:
-    code = await versions.code(services.database, spec.version_id)
-    if code is None:
-        raise access.ApiNotFoundError
-    return code
-
-
-async def _withdraw_unused(
-    services: Services, allowed: AllowedApi, specs: Sequence[SandboxSpec]
-) -> None:
-    """Stop what was started, unless somebody else's reload made it the one in use."""
-    row = await apis.find(services.database, SERVICE, allowed.id)
-    if row is not None and row["generation"] != allowed.row["generation"]:
-        return
-    for spec in specs:
-        await withdraw(services.sandboxes, spec)
-
-
-async def _next_specs(
-    services: Services, allowed: AllowedApi, generation: int
-) -> list[SandboxSpec]:
-    """The sandboxes to have ready; none for an API that takes no calls."""
-    if allowed.row["status"] != "active":
-        return []
-    resources = resources_of(allowed.row["resources"])
-    active = await apis.active_deployments(services.database, SERVICE, [str(allowed.id)])
-    return [
-        SandboxSpec(str(allowed.id), str(row["version_id"]), generation, resources)
-        for row in active
-    ]
-
-
-async def _switch(services: Services, subject: Known, api_id: UUID, generation: int) -> Reloaded:
     """Two reloads at once are one: whoever comes second gets the generation of the first."""
+    async with services.turns.of(str(allowed.id)):
+        api = await current(services, allowed.id)
+        if api["generation"] != allowed.row["generation"]:
+            return Reloaded(str(allowed.id), api["generation"])
+        specs = await next_specs(services, api)
+        try:
+            await rehearse_all(services, specs)
+            return await finish(_switch(services, subject, allowed, api["generation"]))
+        except BaseException:
+            await finish(withdraw_unused(services, api, specs))
+            raise
+
+
+async def _switch(
+    services: Services, subject: Known, allowed: AllowedApi, generation: int
+) -> Reloaded:
     actor = access.actor_of(subject)
-    following = await apis.bump_generation(services.database, api_id, generation, actor)
-    services.changes.publish("api", str(api_id))
-    return Reloaded(str(api_id), following)
+    following = await apis.bump_generation(services.database, allowed.id, generation, actor)
+    services.changes.publish("api", str(allowed.id))
+    return Reloaded(str(allowed.id), following)

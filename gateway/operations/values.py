@@ -19,6 +19,22 @@ class ResourcesView:
 
 
 @dataclass(frozen=True, slots=True)
+class EgressView:
+    """Where the API may connect to; nowhere when the list is empty."""
+
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesView:
+    """How many sandboxes each version may have, and how many calls each answers at once."""
+
+    min: int
+    max: int
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
 class ActiveVersion:
     """A version that answers now and its share of the calls in per cent."""
 
@@ -39,6 +55,9 @@ class Api:
     generation: int
     limits: LimitsJson
     resources: ResourcesView
+    egress: EgressView
+    tier: str | None
+    instances: InstancesView
     versions: tuple[ActiveVersion, ...]
     created_by: str | None
     created_at: str
@@ -51,6 +70,7 @@ class CreatedApi:
 
     api: Api
     version: int
+    packages: tuple[str, ...]
     api_key: str
     key_id: str
     key_display: str
@@ -70,7 +90,7 @@ class VersionSummary:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An immutable version with its code."""
+    """An immutable version with its code; `packages` are what its dependencies came to."""
 
     id: str
     api_id: str
@@ -79,6 +99,7 @@ class Version:
     created_by: str | None
     created_at: str
     code: str
+    packages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +110,7 @@ class AddedVersion:
     api_id: str
     version: int
     deployed: bool
+    packages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +201,11 @@ def summary_of(row: Row) -> VersionSummary:
 def version_of(row: Row) -> Version:
     """From a row of `api_versions` with its code."""
     plain = summary_of(row)
-    return Version(**{name: getattr(plain, name) for name in plain.__slots__}, code=row["code"])
+    return Version(
+        **{name: getattr(plain, name) for name in plain.__slots__},
+        code=row["code"],
+        packages=packages_of(row["lock"]),
+    )
 
 
 def deployment_of(row: Row) -> Deployment:
@@ -193,6 +219,11 @@ def deployment_of(row: Row) -> Deployment:
         created_by=optional(row["created_by"]),
         created_at=row["created_at"],
     )
+
+
+def packages_of(lock: str) -> tuple[str, ...]:
+    """`name==version` of each line of a lock."""
+    return tuple(line.partition(" ")[0] for line in lock.splitlines())
 
 
 def optional(value: Any) -> str | None:

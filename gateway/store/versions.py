@@ -1,6 +1,6 @@
 """Versions and deployments in the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,27 +26,30 @@ async def page(
 
 
 async def find(database: Database, identity: Identity, api_id: UUID, n: int) -> Row | None:
-    """One version with its code."""
+    """One version with its code and dependencies."""
     rows = await database.select(
         "api_versions",
         identity=identity,
-        columns=_COLUMNS + ",code",
+        columns=_COLUMNS + ",code,lock,layer",
         where=[Filter("api_id", "eq", str(api_id)), Filter("n", "eq", n)],
         limit=1,
     )
     return rows[0] if rows else None
 
 
-async def code(database: Database, version_id: str) -> str | None:
-    """The file to start, as the service reads it."""
+async def numbers(
+    database: Database, identity: Identity, version_ids: Sequence[str]
+) -> dict[str, int]:
+    """Number by id of those that exist."""
+    if not version_ids:
+        return {}
     rows = await database.select(
         "api_versions",
-        identity=SERVICE,
-        columns="code",
-        where=[Filter("id", "eq", version_id)],
-        limit=1,
+        identity=identity,
+        columns="id,n",
+        where=[Filter("id", "in", list(version_ids))],
     )
-    return str(rows[0]["code"]) if rows else None
+    return {str(row["id"]): row["n"] for row in rows}
 
 
 async def add(database: Database, values: Mapping[str, Any]) -> Row:

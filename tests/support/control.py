@@ -13,12 +13,14 @@ from gateway.errors import UnauthorizedError
 from gateway.limits.memory import MemoryLimiter
 from gateway.metrics import Metrics
 from gateway.operations.ports import Services
+from gateway.store.bundles import BundleStore
 from gateway.store.database import Database
 from tests.support.factories import Person, make_user
 from tests.support.sandboxes import MemorySandboxes
 
 ADMIN_KEY = "the-admin-key-of-this-test"
 KEY_SECRET = b"secret for the hashes of keys"
+SECRETS_KEY = b"the key for secrets of this test"
 BASE = "http://sandgate.test:8000"
 
 
@@ -57,8 +59,10 @@ class World:
         self.changes = RecordedChanges()
         self.sessions = KnownSessions()
         self.limiter = MemoryLimiter(lambda: self.now)
+        self.bundles = BundleStore(database, SECRETS_KEY)
         self.services = Services(
             database=database,
+            bundles=self.bundles,
             sandboxes=self.sandboxes,
             changes=self.changes,
             usage=self.limiter,

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from sandbox.types import (
     Bundle,
+    EgressPolicy,
     Lease,
+    Lock,
     LogLine,
     ManagerStatus,
     SandboxError,
@@ -14,6 +16,7 @@ from sandbox.types import (
     StartFailedError,
     StartFailure,
     Tier,
+    TierStatus,
 )
 
 GOOD = "from fastapi import FastAPI\napp = FastAPI()\n"
@@ -31,6 +34,12 @@ class MemorySandboxes:
         self.gate = asyncio.Event()  # starts end when it is set
         self.gate.set()
         self.acquired: list[SandboxSpec] = []
+        self.bundles: dict[SandboxSpec, Bundle] = {}  # what each was started with
+        self.policies: dict[str, EgressPolicy] = {}  # by API, as told last
+        self.tiers: tuple[TierStatus, ...] = ()
+        self.ended: list[SandboxStatus] = []
+        self.refused_environment: set[str] = set()  # code that gets one of these does not start
+        self.locks: dict[tuple[str, ...], Lock | SandboxError] = {}
         self.stopped: list[str] = []
         self.missing: tuple[str, ...] = ()
         self.engine_ok = True
@@ -45,7 +54,7 @@ class MemorySandboxes:
         self.starting.set()
         await asyncio.wait_for(self.gate.wait(), 10)
         self._refuse()
-        if "broken" in bundle.code:
+        if "broken" in bundle.code or self.refused_environment & bundle.environment.keys():
             raise StartFailedError(
                 StartFailure.SYNTAX,
                 "invalid syntax",
@@ -53,7 +62,9 @@ class MemorySandboxes:
                 traceback="SyntaxError: invalid syntax",
                 log="a line \udc80 of its own",
             )
-        self.running.setdefault(spec, f"box-{len(self.acquired)}")
+        if spec not in self.running:
+            self.running[spec] = f"box-{len(self.acquired)}"
+            self.bundles[spec] = bundle
         return self._lease(spec)
 
     async def find(self, spec: SandboxSpec) -> Lease | None:
@@ -77,6 +88,29 @@ class MemorySandboxes:
             del self.running[spec]
         return len(ended)
 
+    async def set_egress(self, api_id: str, policy: EgressPolicy) -> None:
+        """Remember it."""
+        self._refuse()
+        self.policies[api_id] = policy
+
+    async def lock(self, requirements: Sequence[str]) -> Lock:
+        """What the test put there for these."""
+        self._refuse()
+        found = self.locks[tuple(requirements)]
+        if isinstance(found, SandboxError):
+            raise found
+        return found
+
+    async def sandboxes(self, api_id: str) -> Sequence[SandboxStatus]:
+        """Those that ended, then those that live."""
+        self._refuse()
+        living = [
+            SandboxStatus(name, spec, "ready", 1.0, memory_bytes=1000)
+            for spec, name in self.running.items()
+            if spec.api_id == api_id
+        ]
+        return [*self.ended, *living]
+
     async def logs(self, api_id: str, tail: int = 200) -> Sequence[LogLine]:
         """The last lines."""
         self._refuse()
@@ -88,7 +122,9 @@ class MemorySandboxes:
         boxes = tuple(
             SandboxStatus(name, spec, "ready", 1.0) for spec, name in self.running.items()
         )
-        return ManagerStatus("fake", Tier.NONE, self.engine_ok, "engine gone", self.missing, boxes)
+        return ManagerStatus(
+            "fake", Tier.NONE, self.engine_ok, "engine gone", self.missing, boxes, self.tiers
+        )
 
     def _refuse(self) -> None:
         if self.fails is not None:

@@ -24,6 +24,8 @@ TABLE = {
     Operation.READ_LOGS: "oad",
     Operation.CREATE_API: "oad",
     Operation.CHANGE_API: "oad",
+    Operation.READ_SECRETS: "oad",
+    Operation.CHANGE_SECRETS: "oad",
     Operation.DEPLOY: "oad",
     Operation.MANAGE_KEYS: "oad",
     Operation.DELETE_API: "oa",

@@ -7,7 +7,7 @@ from gateway.control.services import ControlServices
 from gateway.metrics import Metrics
 from gateway.operations.health import Part
 from gateway.store.database import DatabaseUnavailableError
-from sandbox.types import ManagerUnavailableError
+from sandbox.types import ManagerUnavailableError, Tier, TierStatus
 from tests.support.control import World
 from tests.support.factories import make_api
 from tests.support.problems import assert_problem
@@ -31,7 +31,35 @@ async def test_200_ready_names_hardening_that_is_missing(world: World) -> None:
             "database": {"ok": True, "reason": ""},
             "sandboxes": {"ok": True, "reason": "not enforced here: memory"},
         },
+        "tiers": [],
     }
+
+
+GVISOR = TierStatus(Tier.GVISOR, "docker", False, "the engine has no runtime runsc", ("runsc",))
+RUNC = TierStatus(Tier.RUNC, "docker", True, "Docker Engine 20.10")
+
+
+async def test_200_ready_and_stats_show_every_tier_and_why_one_is_missing(world: World) -> None:
+    world.sandboxes.tiers = (GVISOR, RUNC)
+    async with world.client(await world.person()) as client:
+        answers = [(await client.get(path)).json() for path in ("/ready", "/api/stats")]
+    for answer in answers:
+        assert answer["tiers"] == [
+            {
+                "tier": "gvisor",
+                "runtime": "docker",
+                "is_available": False,
+                "detail": "the engine has no runtime runsc",
+                "missing": ["runsc"],
+            },
+            {
+                "tier": "runc",
+                "runtime": "docker",
+                "is_available": True,
+                "detail": "Docker Engine 20.10",
+                "missing": [],
+            },
+        ]
 
 
 async def test_503_ready_says_which_part_and_why(

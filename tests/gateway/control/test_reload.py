@@ -9,6 +9,7 @@ from tests.support.control import ADMIN_KEY, World
 from tests.support.factories import MadeApi, make_api
 from tests.support.problems import assert_problem
 from tests.support.sandboxes import BROKEN, GOOD
+from tests.support.waiting import until
 
 
 async def running(world: World, code: str = GOOD) -> MadeApi:
@@ -87,14 +88,13 @@ async def test_two_reloads_at_once_are_one(world: World) -> None:
     world.sandboxes.acquired.clear()
     async with world.admin() as client:
         both = [asyncio.create_task(client.post(f"/admin/reload/{api.id}")) for _ in range(2)]
-        async with asyncio.timeout(10):
-            while len(world.sandboxes.acquired) < 2:
-                await asyncio.sleep(0)
+        await until(lambda: world.services.turns.waiting(api.id) == 1)
         world.sandboxes.gate.set()
         answers = [(await task).json() for task in both]
     assert [answer["generation"] for answer in answers] == [2, 2]
     assert await generation(world, api) == 2
     assert {spec.generation for spec in world.sandboxes.of(api.id)} == {1, 2}
+    assert len(world.sandboxes.acquired) == 1
 
 
 async def test_200_paused_api_gets_a_generation_and_no_sandbox(world: World) -> None:

@@ -1,0 +1,133 @@
+"""What may change about an API, and what each change does to its sandboxes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from gateway.auth.permissions import Operation, is_admin
+from gateway.errors import ConflictError
+from gateway.operations import access, inputs
+from gateway.operations.access import AllowedApi, Known
+from gateway.operations.apis import with_versions
+from gateway.operations.egress import checked_egress
+from gateway.operations.finish import finish
+from gateway.operations.ports import Services
+from gateway.operations.rehearse import stop_all
+from gateway.operations.restart import (
+    current,
+    merged,
+    next_specs,
+    rehearse_all,
+    tell_egress,
+    withdraw_all,
+    withdraw_unused,
+)
+from gateway.operations.tiers import require_tier
+from gateway.operations.values import Api
+from gateway.store import apis
+from gateway.store.database import Row
+from gateway.store.routes import floor_of
+
+
+class ApiSuspendedError(ConflictError):
+    """Suspended by an administrator; its owner cannot change the status."""
+
+    code, title = "api_suspended", "The API is suspended"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiChange:
+    """Input of `change_api`; None leaves a thing as it is, a mapping replaces the whole.
+
+    `tier` is what shall be kept from now on when `sets_tier`, also None.
+    """
+
+    name: str | None = None
+    description: str | None = None
+    status: str | None = None  # active or paused
+    limits: Mapping[str, Any] | None = None
+    resources: Mapping[str, float] | None = None
+    egress: Mapping[str, Any] | None = None
+    instances: Mapping[str, int] | None = None
+    tier: str | None = None
+    sets_tier: bool = False
+
+
+async def change_api(services: Services, subject: Known, ref: str, change: ApiChange) -> Api:
+    """Change what is named; the next call already sees it. A paused API holds no sandbox."""
+    values = _checked_change(change)
+    allowed = await access.require_api(services, subject, ref, Operation.CHANGE_API)
+    suspended = allowed.row["status"] == "suspended" and "status" in values
+    if suspended and not is_admin(subject):
+        raise ApiSuspendedError
+    if change.tier is not None:
+        await require_tier(services.sandboxes, floor_of(values["tier"]))
+    if values:
+        await finish(_change(services, subject, allowed, values))
+    row = await apis.find(services.database, allowed.identity, allowed.id)
+    if row is None:
+        raise access.ApiNotFoundError
+    return (await with_versions(services, allowed.identity, [row]))[0]
+
+
+async def _change(
+    services: Services, subject: Known, allowed: AllowedApi, values: Mapping[str, Any]
+) -> None:
+    """What is stored is also told to the sandboxes, whether or not somebody still waits for it."""
+    if {"tier", "resources"} & values.keys():
+        await _switch(services, subject, allowed, values)
+    else:
+        await _apply(services, subject, allowed.id, values)
+    if "egress" in values:
+        await tell_egress(services, allowed.id)
+    if values.get("status") == "paused":
+        await stop_all(services.sandboxes, str(allowed.id))
+
+
+async def _switch(
+    services: Services, subject: Known, allowed: AllowedApi, values: Mapping[str, Any]
+) -> None:
+    """Other sandboxes are needed: they are up before the change is stored, or nothing changes."""
+    async with services.turns.of(str(allowed.id)):
+        api = await current(services, allowed.id)
+        wanted = merged(api, values)
+        is_other = any(wanted[name] != api[name] for name in ("tier", "resources"))
+        specs = await next_specs(services, wanted) if is_other else []
+        try:
+            await rehearse_all(services, specs)
+            row = await _apply(services, subject, allowed.id, values)
+        except BaseException:
+            await withdraw_unused(services, api, specs)
+            raise
+        if row["generation"] != api["generation"] + is_other:  # another process was faster
+            await withdraw_all(services, specs)
+
+
+async def _apply(
+    services: Services, subject: Known, api_id: UUID, values: Mapping[str, Any]
+) -> Row:
+    row = await apis.change(services.database, api_id, values, access.actor_of(subject))
+    services.changes.publish("api", str(api_id))
+    return row
+
+
+def _checked_change(change: ApiChange) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if change.name is not None:
+        values["name"] = inputs.checked_name(change.name)
+    if change.description is not None:
+        values["description"] = inputs.checked_description(change.description)
+    if change.status is not None:
+        values["status"] = inputs.checked_status(change.status)
+    if change.limits is not None:
+        values["limits"] = inputs.checked_limits(change.limits)
+    if change.resources is not None:
+        values["resources"] = inputs.checked_resources(change.resources)
+    if change.egress is not None:
+        values["egress"] = checked_egress(change.egress)
+    if change.instances is not None:
+        values["instances"] = inputs.checked_instances(change.instances)
+    if change.sets_tier:
+        values["tier"] = inputs.checked_tier(change.tier)
+    return values
