@@ -1,30 +1,37 @@
 """Entry of the runner: give up root first, then import, warm up and wait for the manager."""
 
-import argparse
 import sys
 
 from . import identity
-from .places import PROXY_PORT, Places
+from .places import Places
+
+_OPTIONS = ("--control", "--uid", "--gid", "--layer", "--proxy-port")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`--control PATH [--uid N --gid N]`; the other options are for tests."""
-    parser = argparse.ArgumentParser(prog="runner")
-    parser.add_argument("--control", required=True)
-    parser.add_argument("--uid", type=int)
-    parser.add_argument("--gid", type=int)
-    parser.add_argument("--layer", default="/layer")
-    parser.add_argument("--proxy-port", type=int, default=PROXY_PORT)
-    options = parser.parse_args(arguments)
-    if options.uid is not None or options.gid is not None:
-        if options.uid is None or options.gid is None:
-            parser.error("--uid and --gid belong together")
-        identity.drop_privileges(options.uid, options.gid)
+    """`--control PATH [--uid N --gid N]`; `--layer PATH` and `--proxy-port N` are for tests."""
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
+    if "--uid" in options or "--gid" in options:
+        identity.drop_privileges(int(options["--uid"]), int(options["--gid"]))
     identity.set_dumpable(False)
 
     from .supervisor import Supervisor  # after root is gone: this imports all else
 
-    return Supervisor(Places(options.control, options.layer, options.proxy_port)).run()
+    places = Places(options["--control"])
+    places = places._replace(
+        layer=options.get("--layer", places.layer),
+        proxy_port=int(options.get("--proxy-port", places.proxy_port)),
+    )
+    return Supervisor(places).run()
+
+
+def _parse(arguments: list[str]) -> dict[str, str]:
+    """Pairs of name and value; argparse would stay in the memory of every sandbox."""
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    unknown = [name for name in options if name not in _OPTIONS]
+    if unknown or "--control" not in options or ("--uid" in options) != ("--gid" in options):
+        raise SystemExit("runner: --control PATH [--uid N --gid N] [--layer PATH] [--proxy-port N]")
+    return options
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ on them making sense; a lie only concerns the sandbox that tells it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 SECOND = 1_000_000_000
 # between asking a call to end and ending the whole process
@@ -14,8 +14,7 @@ LOOK_EVERY = SECOND
 _LOOK_SOONEST = SECOND // 50
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One running call. Times in nanoseconds."""
 
     slot: int
@@ -26,8 +25,7 @@ class Call:
     is_streaming: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """What is seen at one moment. `cpu` and the two sums only ever grow."""
 
     now: int
@@ -37,16 +35,14 @@ class Look:
     ended_time: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """Why the process has to end: an EndReason value, and words for the owner."""
 
     end: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Calls to cancel, or the end of it all, and when to look again."""
 
     cancel: tuple[Call, ...] = ()
@@ -54,23 +50,23 @@ class Decision:
     next_look: int = LOOK_EVERY  # nanoseconds from now
 
 
-@dataclass(slots=True)
 class _Account:
     """What is remembered of a running call."""
 
-    held: int = 0
-    used: float = 0.0
-    late_since: int | None = None
-    cancelled_at: int | None = None
+    def __init__(self) -> None:
+        self.held = 0
+        self.used = 0.0
+        self.late_since: int | None = None
+        self.cancelled_at: int | None = None
 
 
-@dataclass(slots=True)
 class Budget:
     """Judges one look after the other. `cpu_seconds`: what one call may use, 0 for any amount."""
 
-    cpu_seconds: float = 0.0
-    _accounts: dict[tuple[int, int], _Account] = field(default_factory=dict)
-    _last: Look | None = None
+    def __init__(self, cpu_seconds: float = 0.0) -> None:
+        self.cpu_seconds = cpu_seconds
+        self._accounts: dict[tuple[int, int], _Account] = {}
+        self._last: Look | None = None
 
     def judge(self, look: Look) -> Decision:
         """What follows from what is seen now."""

@@ -2,15 +2,14 @@
 
 import os
 import signal
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from .frames import Message
 
 STOPPED, CRASH, SYSCALL = "stopped", "crash", "syscall"  # values of the manager's EndReason
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Why the code did not start; `kind` is one of the manager's StartFailure values."""
 
     kind: str
@@ -21,7 +20,7 @@ class Failure:
 
     def to_message(self) -> Message:
         """As it goes over the control channel."""
-        return {"type": "failed", **asdict(self)}
+        return {"type": "failed", **self._asdict()}
 
 
 def how_it_ended(status: int) -> str:

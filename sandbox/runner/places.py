@@ -1,13 +1,12 @@
 """Where things are inside the sandbox. Only tests move them."""
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PROXY_PORT = 3128
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """`control` is the manager's socket; the other sockets lie beside it."""
 
     control: str

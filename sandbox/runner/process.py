@@ -1,6 +1,7 @@
 """The supervisor's view of the app's process: fork it, give it its task, read it, end it."""
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -36,6 +37,7 @@ class Child:
 
     def __init__(self, body: Callable[[Pipes], NoReturn]) -> None:
         pipes = Pipes()
+        gc.freeze()  # so that no collection touches, and thereby copies, what both share
         self.pid = os.fork()
         if self.pid == 0:
             body(pipes)

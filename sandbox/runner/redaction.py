@@ -6,17 +6,18 @@ to be known by itself: best effort. What the app does to a value beyond the form
 (reversing it, encrypting it) is beyond any filter.
 """
 
-import base64
+import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 MARK = "[secret]"
 SHORTEST = 6  # shorter values are found in innocent words
 _LINE_SHORTEST = 16  # of a value with several lines: shorter ones are "}" or "-----"
 _LONGEST_FORM = 16 * 1024
+# as in URLs; urllib would cost a supervisor half a megabyte
+_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
 _KEY_FENCE = re.compile(r"^-+[A-Z ]+-+$")  # first and last line of any key file
 
 
@@ -60,9 +61,11 @@ def _spellings(text: str) -> Iterator[str]:
     yield json.dumps(text, ensure_ascii=False)[1:-1]
     yield repr(text)[1:-1]
     yield repr(data)[2:-1]
-    for quoted in (quote(data, safe=""), quote(data), quote_plus(data)):
-        yield quoted
-        yield re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), quoted)
+    for safe in (_UNRESERVED, _UNRESERVED + b"/"):
+        for form in ("%{:02X}", "%{:02x}"):
+            quoted = "".join(chr(one) if one in safe else form.format(one) for one in data)
+            yield quoted
+            yield quoted.replace("%20", "+")
     yield data.hex()
     yield data.hex().upper()
     yield from _base64_forms(data)
@@ -71,7 +74,7 @@ def _spellings(text: str) -> Iterator[str]:
 def _base64_forms(data: bytes) -> Iterator[str]:
     """Alone, and within a longer text at each of the three places it can begin at."""
     for before in range(3):
-        encoded = base64.b64encode(b"\0" * before + data).decode().rstrip("=")
+        encoded = binascii.b2a_base64(b"\0" * before + data, newline=False).decode().rstrip("=")
         # characters that mix in bits of the neighbours say nothing about the value
         first = (0, 2, 3)[before]
         last = len(encoded) - bool((before + len(data)) % 3)

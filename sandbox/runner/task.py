@@ -1,9 +1,8 @@
 """What the manager hands in when a blank gets its code, checked. Pure."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from .frames import Message
 
@@ -12,7 +11,6 @@ MAX_NAME = 128
 MAX_VALUE = 64 * 1024
 MAX_ENVIRONMENT = 512 * 1024
 MAX_REDACT = 512
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 Listener = Literal["descriptor", "dial"]
 
@@ -21,8 +19,7 @@ class TaskError(Exception):
     """The message cannot be obeyed. The text never holds a value, only names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What the sandbox may use; 0 leaves a limit as the runtime set it."""
 
     memory_mb: int = 0
@@ -30,8 +27,7 @@ class Limits:
     tmp_mb: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One API's code and all it is given. Fields that a manager leaves out have defaults."""
 
     api_id: str
@@ -39,7 +35,7 @@ class Task:
     code: str
     filename: str
     seconds: float
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
     egress: bool = False
     ca: str = ""
     layer: bool = False
@@ -87,7 +83,7 @@ def _environment(value: Mapping[str, Any]) -> dict[str, str]:
     environment: dict[str, str] = {}
     size = 0
     for name, text in value.items():
-        if len(name) > MAX_NAME or not _NAME.match(name):
+        if len(name) > MAX_NAME or not (name.isascii() and name.isidentifier()):
             raise TaskError(f"{name[:MAX_NAME]!r} is no name for an environment variable")
         if not isinstance(text, str) or "\0" in text or not _is_unicode(text):
             raise TaskError(f"the environment variable {name} is not plain text")

@@ -26,7 +26,6 @@ _MODULES = (
     "fastapi.staticfiles",
     "hashlib",
     "itertools",
-    "jinja2",
     "math",
     "multipart",
     "orjson",

@@ -74,6 +74,13 @@ class Runner:
             if message["type"] in ("ready", "failed", "exited"):
                 return message
 
+    def heard_end(self) -> bool:
+        """Whether the runner leaves; log lines on the way are kept."""
+        while (message := self.hear()) is not None:
+            if message["type"] == "log":
+                self.logs.append(message["text"])
+        return True
+
     def tell(self, message: dict[str, Any], descriptor: int | None = None) -> None:
         """Send a message."""
         data = encode(message)
@@ -82,16 +89,17 @@ class Runner:
             data = data[HEADER.size :]
         self._channel.sendall(data)
 
-    def specialise(self, code: str, seconds: float = 10) -> Message:
-        """Hand in the code; how that went."""
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(self.directory / "app.sock"))
-            listener.listen(64)
-            message = {"type": "specialise", "api_id": "api-1", "version_id": "v-1"}
-            self.tell(
-                {**message, "filename": "app.py", "code": code, "seconds": seconds},
-                listener.fileno(),
-            )
+    def specialise(self, code: str, seconds: float = 10, **more: Any) -> Message:
+        """Hand in the code, and more fields of the order when given; how that went."""
+        order: Message = {"type": "specialise", "api_id": "api-1", "version_id": "v-1"}
+        order |= {"filename": "app.py", "code": code, "seconds": seconds, **more}
+        if order.get("listener") == "dial":
+            self.tell(order)
+        else:
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(self.directory / "app.sock"))
+                listener.listen(64)
+                self.tell(order, listener.fileno())
         return self.verdict()
 
     def call(self, request: bytes) -> bytes:

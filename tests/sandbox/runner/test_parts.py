@@ -4,7 +4,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.runner import failures
@@ -19,6 +19,7 @@ messages = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(messages, st.integers(1, 50))
 def test_frames_survive_any_cutting(sent: list[dict[str, Any]], step: int) -> None:
     data = b"".join(encode(message) for message in sent)
@@ -51,6 +52,7 @@ def test_a_giant_is_not_sent() -> None:
         encode({"code": "x" * MAX_FRAME})
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\n\r", codec="utf-8")), st.integers(1, 9))
 def test_lines_survive_any_cutting(text: str, step: int) -> None:
     data = (text + "\n").encode()
@@ -132,6 +134,23 @@ def test_root_path_is_decoded_in_the_path_and_raw_in_the_raw_path() -> None:
     given_scope = scope()
     apply_context(given_scope, b"1.2.3.4 5 https /a%20b id")
     assert (given_scope["path"], given_scope["raw_path"]) == ("/a b/x", b"/a%20b/x")
+
+
+@pytest.mark.parametrize(
+    ("value", "milliseconds"),
+    [
+        (b"1.2.3.4 5 https /a id", 0),
+        (b"1.2.3.4 5 https /a id 0", 0),
+        (b"1.2.3.4 5 https /a id 30000", 30_000),
+        (b"1.2.3.4 5 https /a id 999999999999", 86_400_000),
+        (b"1.2.3.4 5 https /a id -5", 0),
+        (b"1.2.3.4 5 https /a id soon", 0),
+        (b"1.2.3.4 5 https /a id " + b"9" * 5000, 0),
+        (b"1.2.3.4 5 https /a id 1 2", 0),
+    ],
+)
+def test_the_sixth_field_is_the_time_until_the_deadline(value: bytes, milliseconds: int) -> None:
+    assert apply_context(scope(), value) == milliseconds
 
 
 def test_a_websocket_keeps_a_websocket_scheme() -> None:
