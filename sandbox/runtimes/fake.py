@@ -12,6 +12,7 @@ import json
 import os
 import socket
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from sandbox.runner.frames import Message
 from sandbox.runner.link import Link, LinkLostError
@@ -173,6 +174,10 @@ class FakeRuntime:
     def resources_of(self, sandbox_id: str) -> Resources:
         """What one may use now."""
         return self._sandboxes[sandbox_id].launch.resources
+
+    def layer_of(self, sandbox_id: str) -> Path | None:
+        """Which packages one was launched with."""
+        return self._sandboxes[sandbox_id].launch.layer
 
     def is_frozen(self, sandbox_id: str) -> bool:
         """Whether one is stopped where it is."""

@@ -129,7 +129,8 @@ async def managed(
         finally:
             await it.close()
         assert it.files == []
-        assert it.runtime.sandbox_ids == []
+        for engine in (it.runtime, *it.others):
+            assert engine.sandbox_ids == []
 
 
 def spec(version: str = "v1", api: str = "api", generation: int = 1) -> SandboxSpec:
