@@ -1,14 +1,29 @@
 """Every Prometheus collector of the gateway, in one place; labels come from small fixed sets."""
 
+import logging
+import time
+from collections import Counter as Tally
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from gateway.deadline import within
+from sandbox.types import EndReason, ManagerStatus, SandboxError, StartTimes
+
+_log = logging.getLogger(__name__)
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 Outcome = Literal["answered", "rejected", "failed"]
 
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_START_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
+_STATUS_SECONDS = 2.0  # for the manager's answer
+_FRESH_SECONDS = 1.0  # however often somebody asks
+_STATUSES = frozenset({"blank", "starting", "ready", "frozen", "stopping"})
 _CODES_MAX = 64
 _OTHER = "other"
 
@@ -53,6 +68,16 @@ class Metrics:
             "Time of a request to the control plane",
             registry=self.registry,
         )
+        self._start_seconds = Histogram(
+            "sandgate_start_seconds",
+            "Time of each phase of a start, and whether a blank was there",
+            ["phase", "warm"],
+            buckets=_START_BUCKETS,
+            registry=self.registry,
+        )
+        self._fleet = _Fleet()
+        self._fleet_until = 0.0
+        self.registry.register(self._fleet)
 
     def call(self, status: int, outcome: Outcome, seconds: float) -> None:
         """One call ended."""
@@ -69,6 +94,18 @@ class Metrics:
         self._control.labels(method if method in known else _OTHER, status_class(status)).inc()
         self._control_seconds.observe(seconds)
 
+    def started(self, times: StartTimes) -> None:
+        """A sandbox was started."""
+        for phase in ("queued", "claimed", "code", "ready"):
+            self._start(phase, times.is_warm, getattr(times, phase))
+
+    def first_byte(self, is_warm: bool, seconds: float) -> None:
+        """A sandbox that was started has begun its first answer."""
+        self._start("first_byte", is_warm, seconds)
+
+    def _start(self, phase: str, is_warm: bool, seconds: float) -> None:
+        self._start_seconds.labels(phase, "yes" if is_warm else "no").observe(seconds)
+
     def totals(self) -> dict[str, int]:
         """Calls since this process started, by class of status."""
         sums: dict[str, int] = {}
@@ -78,6 +115,21 @@ class Metrics:
                     name = sample.labels["status_class"]
                     sums[name] = sums.get(name, 0) + int(sample.value)
         return sums
+
+    async def scrape(self, status: Callable[[], Awaitable[ManagerStatus]]) -> bytes:
+        """The same with what the manager says now; it is asked once a second at most.
+
+        While it does not answer, its own metrics are left out rather than told wrong.
+        """
+        now = time.monotonic()
+        if now >= self._fleet_until:
+            self._fleet_until = now + _FRESH_SECONDS
+            try:
+                self._fleet.status = await within(_STATUS_SECONDS, status())
+            except (SandboxError, TimeoutError) as error:
+                _log.warning("no metrics of the manager: %r", error)
+                self._fleet.status = None
+        return self.render()
 
     def render(self) -> bytes:
         """The text format that Prometheus scrapes."""
@@ -91,3 +143,71 @@ class Metrics:
             return _OTHER
         self._codes.add(code)
         return code
+
+
+class _Fleet(Collector):
+    """What the manager said last, as metrics. Its counters begin anew when it does."""
+
+    def __init__(self) -> None:
+        self.status: ManagerStatus | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Called while the text is made."""
+        status = self.status
+        yield GaugeMetricFamily(
+            "sandgate_manager_up", "Whether the sandbox manager answers", int(status is not None)
+        )
+        if status is not None:
+            yield from _sandboxes(status)
+            yield from _pool(status)
+
+
+def _sandboxes(status: ManagerStatus) -> Iterator[Metric]:
+    tiers = GaugeMetricFamily(
+        "sandgate_tier_available", "Whether sandboxes of this tier can be had", labels=["tier"]
+    )
+    for tier in {one.tier for one in status.tiers}:
+        there = any(one.is_available for one in status.tiers if one.tier is tier)
+        tiers.add_metric([tier.value], int(there))
+    yield tiers
+    living = GaugeMetricFamily(
+        "sandgate_sandboxes", "Sandboxes by status and tier", labels=["status", "tier"]
+    )
+    counts = Tally(
+        (one.status if one.status in _STATUSES else _OTHER, one.tier.value)
+        for one in status.sandboxes
+    )
+    for labels, count in sorted(counts.items()):
+        living.add_metric(labels, count)
+    yield living
+
+
+def _pool(status: ManagerStatus) -> Iterator[Metric]:
+    pool = status.pool
+    starts = CounterMetricFamily(
+        "sandgate_starts", "Starts that found a blank, found none, or failed", labels=["found"]
+    )
+    for found, count in (
+        ("warm", pool.warm_starts),
+        ("cold", pool.cold_starts),
+        ("failed", pool.failed_starts),
+    ):
+        starts.add_metric([found], count)
+    yield starts
+    if asked := pool.warm_starts + pool.cold_starts:
+        yield GaugeMetricFamily(
+            "sandgate_pool_hit_ratio",
+            "Share of starts that found a blank",
+            pool.warm_starts / asked,
+        )
+    yield CounterMetricFamily("sandgate_thaws", "Frozen sandboxes that were used again", pool.thaws)
+    ends = CounterMetricFamily(
+        "sandgate_sandbox_ends", "Sandboxes that ended, by reason", labels=["reason"]
+    )
+    known = {reason.value for reason in EndReason}
+    counts: Tally[str] = Tally()
+    for reason, count in pool.ends.items():
+        counts[reason if reason in known else _OTHER] += count
+    for reason, count in sorted(counts.items()):
+        ends.add_metric([reason], count)
+    yield ends

@@ -65,7 +65,8 @@ async def ready(services: Control, response: Response) -> Ready:
 @router.get("/metrics", response_class=Response)
 async def metrics(services: Control, _subject: Administrator) -> Response:
     """Counters in Prometheus' text format."""
-    return Response(services.metrics.render(), headers={"content-type": CONTENT_TYPE})
+    text = await services.metrics.scrape(services.operations.sandboxes.status)
+    return Response(text, headers={"content-type": CONTENT_TYPE})
 
 
 @router.get("/api/stats")

@@ -1,6 +1,21 @@
-"""Counters with labels from small sets."""
+"""Counters with labels from small sets, and what the manager says when somebody looks."""
 
+import asyncio
+
+import pytest
+
+from gateway import metrics as module
 from gateway.metrics import Metrics, status_class
+from sandbox.types import (
+    EndReason,
+    ManagerStatus,
+    ManagerUnavailableError,
+    PoolStatus,
+    SandboxStatus,
+    StartTimes,
+    Tier,
+    TierStatus,
+)
 
 
 def test_status_class_is_bounded() -> None:
@@ -31,3 +46,104 @@ def test_two_instances_share_nothing() -> None:
     first, second = Metrics(), Metrics()
     first.call(200, "answered", 0.01)
     assert second.totals() == {}
+
+
+def manager_status() -> ManagerStatus:
+    """With a manager that sends more than it should."""
+    return ManagerStatus(
+        runtime="docker",
+        tier=Tier.RUNC,
+        engine_ok=True,
+        detail="",
+        missing=(),
+        sandboxes=(
+            SandboxStatus("a", None, "blank", 1.0, Tier.RUNC),
+            SandboxStatus("b", None, "blank", 1.0, Tier.RUNC),
+            SandboxStatus("c", None, "frozen", 1.0, Tier.GVISOR),
+            SandboxStatus("d", None, "never heard of", 1.0, Tier.RUNC),
+        ),
+        tiers=(
+            TierStatus(Tier.RUNC, "docker", True, ""),
+            TierStatus(Tier.BWRAP, "bubblewrap", False, "not installed"),
+        ),
+        pool=PoolStatus(3, 1, 2, 7, {EndReason.MEMORY.value: 2, "odd": 1, "odder": 1}),
+    )
+
+
+async def test_what_the_manager_says_is_collected_when_somebody_looks() -> None:
+    """By status, tier and reason; what is not known is summed up as other."""
+
+    async def status() -> ManagerStatus:
+        return manager_status()
+
+    lines = set((await Metrics().scrape(status)).decode().splitlines())
+    assert lines >= {
+        "sandgate_manager_up 1.0",
+        'sandgate_sandboxes{status="blank",tier="runc"} 2.0',
+        'sandgate_sandboxes{status="frozen",tier="gvisor"} 1.0',
+        'sandgate_sandboxes{status="other",tier="runc"} 1.0',
+        'sandgate_tier_available{tier="runc"} 1.0',
+        'sandgate_tier_available{tier="bwrap"} 0.0',
+        'sandgate_starts_total{found="warm"} 3.0',
+        'sandgate_starts_total{found="cold"} 1.0',
+        'sandgate_starts_total{found="failed"} 2.0',
+        "sandgate_pool_hit_ratio 0.75",
+        "sandgate_thaws_total 7.0",
+        'sandgate_sandbox_ends_total{reason="memory"} 2.0',
+        'sandgate_sandbox_ends_total{reason="other"} 2.0',
+    }
+
+
+async def test_the_manager_is_asked_once_a_second_at_most() -> None:
+    """Whoever looks more often gets the same."""
+    asked = 0
+
+    async def status() -> ManagerStatus:
+        nonlocal asked
+        asked += 1
+        return manager_status()
+
+    metrics = Metrics()
+    for _ in range(5):
+        await metrics.scrape(status)
+    assert asked == 1
+
+
+async def test_a_manager_that_is_away_or_hangs_takes_only_its_own_metrics_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are left out: old numbers would look like a healthy manager."""
+    monkeypatch.setattr(module, "_FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_STATUS_SECONDS", 0.05)
+
+    async def there() -> ManagerStatus:
+        return manager_status()
+
+    async def away() -> ManagerStatus:
+        raise ManagerUnavailableError("down")
+
+    async def hangs() -> ManagerStatus:
+        await asyncio.Event().wait()
+        return manager_status()
+
+    metrics = Metrics()
+    metrics.call(200, "answered", 0.1)
+    for status in (away, hangs):
+        assert b"sandgate_pool_hit_ratio" in await metrics.scrape(there)
+        text = await metrics.scrape(status)
+        assert b"sandgate_manager_up 0.0" in text
+        assert b"sandgate_calls_total" in text
+        assert b"sandgate_sandboxes{" not in text
+
+
+def test_starts_are_measured_by_phase_and_warmth() -> None:
+    """Five phases, the last of which the gateway sees itself."""
+    metrics = Metrics()
+    metrics.started(StartTimes(0.0, 0.001, 0.008, 0.002, is_warm=True))
+    metrics.started(StartTimes(0.0, 0.4, 0.008, 0.002, is_warm=False))
+    metrics.first_byte(True, 0.004)
+    text = metrics.render().decode()
+    for phase in ("queued", "claimed", "code", "ready"):
+        for warm in ("yes", "no"):
+            assert f'sandgate_start_seconds_count{{phase="{phase}",warm="{warm}"}} 1.0' in text
+    assert 'sandgate_start_seconds_sum{phase="first_byte",warm="yes"} 0.004' in text
