@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class _Sandbox:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     going: asyncio.Event = field(default_factory=asyncio.Event)  # cleared while frozen
     task: asyncio.Task[None] | None = None
+    say: Callable[[Message], None] | None = None  # to the manager, while it is connected
     code: str = ""
 
 
@@ -183,6 +185,21 @@ class FakeRuntime:
         """Whether one is stopped where it is."""
         return not self._sandboxes[sandbox_id].going.is_set()
 
+    def hang(self, sandbox_id: str) -> None:
+        """From now on one answers nothing, although it runs."""
+        self._sandboxes[sandbox_id].going.clear()
+
+    def lose(self, sandbox_id: str) -> None:
+        """The engine does not know one any more, and tells nobody."""
+        self._sandboxes.pop(sandbox_id)
+
+    async def exit(self, sandbox_id: str, end: EndReason, reason: str) -> None:
+        """One ends, and its runner says why."""
+        sandbox = self._sandboxes[sandbox_id]
+        if sandbox.say is not None:
+            sandbox.say({"type": "exited", "reason": reason, "end": str(end)})
+        await self.die(sandbox_id)
+
     async def die(self, sandbox_id: str) -> None:
         """Crash one: it ends by itself, and the engine still knows it."""
         sandbox = self._sandboxes[sandbox_id]
@@ -208,6 +225,7 @@ class _Player:
     """The runner's side of one sandbox."""
 
     def __init__(self, sandbox: _Sandbox) -> None:
+        self._sandbox = sandbox
         self._path = str(sandbox.launch.control_dir / "control.sock")
         self._going = sandbox.going
         self._state = "blank"
@@ -244,6 +262,7 @@ class _Player:
         hello = {"type": "hello", "pid": os.getpid(), "python": "fake", "state": self._state}
         link.send(hello | self._identity)
         link.flush()
+        self._sandbox.say = lambda message: self._say(link, message)
 
     async def _obey_until_stop(self, link: Link) -> None:
         while True:

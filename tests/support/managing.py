@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -118,10 +118,11 @@ async def managed(
     runtime: FakeRuntime | None = None,
     start_seconds: float = 5.0,
     launch_seconds: float = 5.0,
+    adjust: Callable[[ManagerSettings], ManagerSettings] = lambda settings: settings,
 ) -> AsyncIterator[Managed]:
     """A running manager; at its end nothing may be left."""
     with short_directory() as directory:
-        settings = manager_settings(directory, policy, start_seconds, launch_seconds)
+        settings = adjust(manager_settings(directory, policy, start_seconds, launch_seconds))
         it = Managed(settings, runtime or FakeRuntime(), ManualClock())
         it.start()
         try:
