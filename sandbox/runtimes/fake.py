@@ -48,7 +48,7 @@ class _Sandbox:
     going: asyncio.Event = field(default_factory=asyncio.Event)  # cleared while frozen
     task: asyncio.Task[None] | None = None
     say: Callable[[Message], None] | None = None  # to the manager, while it is connected
-    code: str = ""
+    order: Message = field(default_factory=dict)
 
 
 class FakeHandle:
@@ -185,6 +185,10 @@ class FakeRuntime:
         """Whether one is stopped where it is."""
         return not self._sandboxes[sandbox_id].going.is_set()
 
+    def told(self, sandbox_id: str) -> Message:
+        """The order with which one got its code."""
+        return self._sandboxes[sandbox_id].order
+
     def hang(self, sandbox_id: str) -> None:
         """From now on one answers nothing, although it runs."""
         self._sandboxes[sandbox_id].going.clear()
@@ -276,6 +280,7 @@ class _Player:
                     return
 
     async def _specialise(self, link: Link, message: Message) -> bool:
+        self._sandbox.order = message
         number = link.take_descriptor()
         if number is None:
             raise LinkLostError("no listener came along")
