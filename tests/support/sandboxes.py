@@ -39,6 +39,7 @@ class MemorySandboxes:
         self.tiers: tuple[TierStatus, ...] = ()
         self.ended: list[SandboxStatus] = []
         self.refused_environment: set[str] = set()  # code that gets one of these does not start
+        self.start_fails: StartFailedError | None = None
         self.locks: dict[tuple[str, ...], Lock | SandboxError] = {}
         self.stopped: list[str] = []
         self.missing: tuple[str, ...] = ()
@@ -54,6 +55,8 @@ class MemorySandboxes:
         self.starting.set()
         await asyncio.wait_for(self.gate.wait(), 10)
         self._refuse()
+        if self.start_fails is not None:
+            raise self.start_fails
         if "broken" in bundle.code or self.refused_environment & bundle.environment.keys():
             raise StartFailedError(
                 StartFailure.SYNTAX,
