@@ -22,6 +22,7 @@ class ClientSide:
 
     def __init__(self, stream: Stream, head_bytes: int) -> None:
         self.stream = stream
+        self._head_bytes = head_bytes
         self.connection = h11.Connection(h11.SERVER, max_incomplete_event_size=head_bytes)
 
     @property
@@ -39,6 +40,10 @@ class ClientSide:
         event = await self.event()
         if not isinstance(event, h11.Request):
             raise ConnectionResetError("the sandbox left without a request")
+        # the parser only counts while something is missing, so what came at once is counted here
+        size = sum(len(name) + len(value) for name, value in event.headers)
+        if size + len(event.target) > self._head_bytes:
+            raise RefusedError(Code.BAD_REQUEST, "the head of the request is too long")
         return event
 
     async def event(self) -> h11.Event:
