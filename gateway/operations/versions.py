@@ -9,6 +9,7 @@ from gateway.auth.permissions import Operation
 from gateway.errors import NotFoundError
 from gateway.operations import access, inputs
 from gateway.operations.access import Known
+from gateway.operations.dependencies import lock_of
 from gateway.operations.finish import finish
 from gateway.operations.ports import Services
 from gateway.operations.rehearse import rehearse, withdraw
@@ -91,9 +92,9 @@ async def read_version(services: Services, subject: Known, ref: str, n: int) -> 
     return version_of(row)
 
 
-async def dependencies(services: Services, code: str) -> Lock:  # noqa: ARG001
+async def dependencies(services: Services, code: str) -> Lock:
     """What the file's own dependencies come to; an empty lock when it states none."""
-    return Lock("", "", ())
+    return await lock_of(services.sandboxes, code) or Lock("", "", ())
 
 
 async def _store(

@@ -19,51 +19,52 @@ class RemoteError(Exception):
 
 
 class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
+    """HTTP over a socket that is connected already and belongs to somebody else."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         super().__init__("builder")
-        self._path = path
-
-    def connect(self) -> None:
-        """Called by the first request."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_IDLE_SECONDS)
-        self.sock.connect(str(self._path))
+        self.sock = sock
+        self.auto_open = 0
 
 
 class Remote:
     """One request to a builder. `abort` may come from another thread at any time."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = _Connection(path)
+        self._path = path
+        self._sock = socket.socket(socket.AF_UNIX)
+        self._sock.settimeout(_IDLE_SECONDS)
+        self._connection = _Connection(self._sock)
+        self._response: http.client.HTTPResponse | None = None
         self._aborted = False
 
     def post(self, path: str, body: dict[str, object]) -> http.client.HTTPResponse:
         """The answer, its body unread. Raises RemoteError."""
         try:
-            self._connection.connect()
+            self._sock.connect(str(self._path))
             if self._aborted:
                 raise RemoteError("it was given up")
             headers = {"Content-Type": "application/json"}
             self._connection.request("POST", path, json.dumps(body), headers)
-            return self._connection.getresponse()
+            self._response = self._connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise RemoteError(f"the builder broke off: {error}") from error
+        return self._response
 
     def abort(self) -> None:
         """Let a thread that reads or writes fail at once."""
         self._aborted = True
-        sock = self._connection.sock
-        if sock is not None:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # not connected any more
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # not connected yet, or not any more
 
     def close(self) -> None:
         """After the last use."""
+        if self._response is not None:
+            self._response.close()
         self._connection.close()
+        self._sock.close()
 
 
 def read_some(response: http.client.HTTPResponse, size: int) -> bytes:
@@ -94,6 +95,7 @@ async def converse(path: Path, talk: Callable[[Remote], Value]) -> Value:
     """Run `talk` in a thread; whoever is cancelled meanwhile ends it first."""
     remote = Remote(path)
     task = asyncio.create_task(asyncio.to_thread(talk, remote))
+    task.add_done_callback(lambda _: remote.close())
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
@@ -102,5 +104,3 @@ async def converse(path: Path, talk: Callable[[Remote], Value]) -> Value:
         if task.done() and not task.cancelled():
             task.exception()  # seen; the cancellation is what counts
         raise
-    finally:
-        remote.close()

@@ -95,6 +95,7 @@ class ScriptedBuilder:
 
     answer: Answer
     bodies: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+    _serving: set["asyncio.Task[None]"] = field(default_factory=set)
 
     @asynccontextmanager
     async def throwaway(
@@ -108,13 +109,25 @@ class ScriptedBuilder:
     ) -> AsyncIterator[Path]:
         with tempfile.TemporaryDirectory(prefix="sgl-") as folder:
             path = Path(folder) / "s"
-            server = await asyncio.start_unix_server(self._serve, path)
+            server = await asyncio.start_unix_server(self._begin, path)
             try:
                 yield path
             finally:
                 server.close()
+                for task in self._serving:
+                    task.cancel()
+                await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.add(asyncio.create_task(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._answer(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             length = next(
@@ -126,8 +139,9 @@ class ScriptedBuilder:
             path = head.split(" ")[1]
             self.bodies.append((path, body))
             await self.answer(path, body, writer)
+            writer.write_eof()
             await writer.drain()
-        writer.close()
+            await reader.read()
 
 
 def announce(value: object) -> bytes:
