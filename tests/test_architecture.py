@@ -33,6 +33,7 @@ SANDBOX_FOR_GATEWAY = {
     "sandbox.types",
     "sandbox.client",
     "sandbox.paths",
+    "sandbox.layers.script",  # reads a file's dependencies, as data
     "sandbox.outlet_server",  # the worker serves sandboxes their data
 }
 ONLY_IN = {
@@ -167,10 +168,12 @@ def test_only_settings_reads_the_environment(path: Path) -> None:
 
 
 # Each with its reason: a child's environment is made from ours; the user's own
-# configuration folder is named by XDG_CONFIG_HOME; the runner empties its environment.
+# configuration folder is named by XDG_CONFIG_HOME; the runner empties its environment;
+# the builder of layers, inside a sandbox, hands its own on to the installer.
 ENVIRONMENT_READERS = {
     "gateway/cli/children.py",
     "gateway/cli/client/credentials.py",
+    "sandbox/layers/builder_app.py",
     "sandbox/runner/__main__.py",
     "sandbox/runner/child.py",
 }
