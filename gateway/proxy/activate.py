@@ -21,6 +21,7 @@ from sandbox.types import Bundle, Lease, SandboxError, SandboxSpec
 _log = logging.getLogger(__name__)
 
 FAILED_SECONDS = 2.0  # a start that failed is not tried again by every call that comes
+LOOP_CRASHES = 3  # bad ends in a row that say more about the version than about two calls
 _MAX_TEXT = 500
 
 # Given the spec and the reason; answers whether another version serves now.
@@ -80,13 +81,18 @@ class Activation:
             return await self._ask(spec)
         except sandbox.StartFailedError as error:
             failure = ApiStartFailedError(f"Its code does not start: {_public(error)}")
-            raise await self._cannot_run(spec, failure, _public(error)) from error
+            if spec.instance == 0:  # where a further one fails, the first one serves
+                raise await self._replaced(spec, failure, _public(error)) from error
+            raise self._remember(spec, failure, FAILED_SECONDS) from error
         except sandbox.CrashLoopError as error:
             crashed = ApiCrashLoopError(
                 error.crashes, error.end.value, math.ceil(error.retry_seconds)
             )
-            reason = f"{error.end.value}: {error.reason}"[:_MAX_TEXT]
-            raise await self._cannot_run(spec, crashed, reason) from error
+            seconds = min(FAILED_SECONDS, error.retry_seconds)
+            if error.crashes >= LOOP_CRASHES:
+                reason = f"{error.end.value}: {error.reason}"[:_MAX_TEXT]
+                raise await self._replaced(spec, crashed, reason, seconds) from error
+            raise self._remember(spec, crashed, seconds) from error
         except SandboxError as error:
             raise _refused(spec, error) from error
 
@@ -100,18 +106,26 @@ class Activation:
             raise ApiNotFoundError("This version was deleted.")
         return await self._manager.acquire(spec, bundle)
 
-    async def _cannot_run(
-        self, spec: SandboxSpec, failure: SandgateError, reason: str
+    async def _replaced(
+        self,
+        spec: SandboxSpec,
+        failure: SandgateError,
+        reason: str,
+        seconds: float = FAILED_SECONDS,
     ) -> SandgateError | VersionRevertedError:
-        """What to raise now, and for a while to everybody who asks."""
-        told: SandgateError | VersionRevertedError = failure
-        is_first = spec.instance == 0  # where a further one fails, the first one serves
-        if is_first and await self._on_crash_loop(spec, reason):
-            told = VersionRevertedError(failure)
+        """What to raise when this version cannot run: perhaps another one does."""
+        if await self._on_crash_loop(spec, reason):
+            return self._remember(spec, VersionRevertedError(failure), seconds)
+        return self._remember(spec, failure, seconds)
+
+    def _remember(
+        self, spec: SandboxSpec, failure: SandgateError | VersionRevertedError, seconds: float
+    ) -> SandgateError | VersionRevertedError:
+        """Tell it to everybody who asks for a while."""
         now = self._clock()
         self._failed = {each: kept for each, kept in self._failed.items() if kept[0] > now}
-        self._failed[spec] = (now + FAILED_SECONDS, told)
-        return told
+        self._failed[spec] = (now + seconds, failure)
+        return failure
 
     def _raise_recent_failure(self, spec: SandboxSpec) -> None:
         failed = self._failed.get(spec)

@@ -15,7 +15,7 @@ from sandbox.types import Lease, SandboxSpec
 
 
 class Fresh(NamedTuple):
-    """A sandbox that has been started and has not answered yet."""
+    """A sandbox that was started for a call and has not answered yet."""
 
     is_warm: bool  # a blank was there
     ready_at: float  # time.perf_counter
@@ -45,7 +45,7 @@ class Held:
         self.in_flight = 0
         self.used_at = now
         self.fresh: Fresh | None = None
-        if lease.times is not None:
+        if lease.times is not None and siblings.waiting:
             self.fresh = Fresh(lease.times.is_warm, time.perf_counter())
         self.set_time(now, lease.seconds)
 

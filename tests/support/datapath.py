@@ -21,6 +21,7 @@ from gateway.auth.verify import KeyVerifier
 from gateway.limits.memory import MemoryLimiter
 from gateway.metering.journal import Journal
 from gateway.metering.recorder import Recorder
+from gateway.metrics import Metrics
 from gateway.proxy.activate import Activation
 from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.leases import Leases
@@ -261,8 +262,12 @@ class DataPath:
         self.replaces: Callable[[SandboxSpec], bool] = lambda _spec: False
         self.activation = Activation(self.sandboxes, self.store, on_crash_loop=self._on_crash_loop)
         self.ahead = 0.0  # of the time by which leases run out
+        self.metrics = Metrics()
         self.leases = Leases(
-            self.sandboxes, self.activation, clock=lambda: time.monotonic() + self.ahead
+            self.sandboxes,
+            self.activation,
+            starts=self.metrics,
+            clock=lambda: time.monotonic() + self.ahead,
         )
         self.retirement = Retirement(self.resolver, self.leases, self.news)
         self.limiter = MemoryLimiter()

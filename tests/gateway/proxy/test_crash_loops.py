@@ -106,6 +106,20 @@ async def test_it_is_reported_once_in_a_while(path: DataPath) -> None:
     assert len(path.crashed) == 1
 
 
+async def test_two_bad_ends_are_not_a_loop_yet(path: DataPath) -> None:
+    """The calls wait for the next start; the version stays."""
+    route, key = path.serve(serve_forever)
+    path.sandboxes.start_fails[0] = CrashLoopError(
+        "twice", end=EndReason.CRASH, crashes=2, retry_seconds=0.0
+    )
+    answer = await path.call(f"/{route.api_id}", key)
+    assert (answer.status, answer.json()["code"]) == (503, "api_crash_loop")
+    assert answer.header(b"retry-after") == b"1"
+    assert path.crashed == []
+    del path.sandboxes.start_fails[0]  # and once the time is over, it is not held against it
+    assert (await path.call(f"/{route.api_id}", key)).status == 200
+
+
 async def test_a_further_one_that_does_not_start_takes_nothing_back(path: DataPath) -> None:
     """The version runs, as the first one shows."""
     route, key = path.serve(never, instances=Instances(0, 2, 1))

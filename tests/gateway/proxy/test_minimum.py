@@ -47,6 +47,9 @@ async def test_a_first_call_meets_a_running_sandbox(path: DataPath, keeper: Mini
     await until(lambda: len(path.leases) == 1)
     path.sandboxes.gate.clear()
     assert (await path.call(f"/{route.api_id}", key)).status == 200
+    text = path.metrics.render().decode()
+    assert 'sandgate_start_seconds_count{phase="ready",warm="yes"} 1.0' in text
+    assert "first_byte" not in text  # nobody waited for it
 
 
 async def test_a_kept_sandbox_that_died_is_replaced_without_a_call(

@@ -242,3 +242,27 @@ async def test_the_queues_of_all_apis_together_are_bounded(
         await until(lambda: bool(desk.under_way))
         desk.answer()
     assert {(await call).status for call in calls} == {200}
+
+
+async def test_each_start_is_measured_once_and_its_first_byte_too(path: DataPath) -> None:
+    """Found sandboxes and later calls measure nothing; a stream counts when it begins."""
+    go_on = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
+        await go_on.wait()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+    route, key = path.serve(handle)
+    go_on.set()
+    for _ in range(3):
+        assert (await path.call(f"/{route.api_id}", key)).status == 200
+    path.ahead = path.sandboxes.seconds
+    assert (await path.call(f"/{route.api_id}", key)).status == 200
+    assert len(path.sandboxes.found) == 2
+    text = path.metrics.render().decode()
+    for phase in ("queued", "claimed", "code", "ready", "first_byte"):
+        assert f'sandgate_start_seconds_count{{phase="{phase}",warm="yes"}} 1.0' in text
+    assert 'warm="no"' not in text
