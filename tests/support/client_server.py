@@ -19,6 +19,9 @@ class World:
     url: str = ""
     apis: list[dict[str, Any]] = field(default_factory=list)
     keys: list[dict[str, Any]] = field(default_factory=list)
+    secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    packages: list[str] = field(default_factory=list)
+    restart_failure: str = ""
     refresh_tokens: set[str] = field(default_factory=set)
     access_tokens: set[str] = field(default_factory=set)
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -48,6 +51,7 @@ class World:
             "status": "active",
             "version": 1,
             "endpoint_url": f"{self.url}/{api_id}",
+            "egress": {"hosts": []},
         }
         self.apis.append(api)
         return api
@@ -104,6 +108,7 @@ def application(world: World) -> FastAPI:
     add_apis(app, world)
     add_acts(app, world)
     add_keys(app, world)
+    add_secrets(app, world)
     return app
 
 
@@ -129,7 +134,8 @@ def add_apis(app: FastAPI, world: World) -> None:
             }
             detail = "app.py, line 1: No module named 'nowhere'"
             return problem(422, "api_start_failed", detail, failure=failure)
-        return JSONResponse({**world.make_api(body["name"]), "api_key": "sg_live_secret"}, 201)
+        made = {**world.make_api(body["name"]), "packages": world.packages}
+        return JSONResponse({**made, "api_key": "sg_live_secret"}, 201)
 
     @app.get("/api/apis")
     async def listing(limit: int = 50, offset: int = 0) -> dict[str, Any]:
@@ -159,7 +165,7 @@ def add_acts(app: FastAPI, world: World) -> None:
         api = find(world, api_id)
         api["version"] += 1
         answer = {"id": "v", "api_id": api_id, "version": api["version"], "deployed": True}
-        return JSONResponse(answer, 201)
+        return JSONResponse({**answer, "packages": world.packages}, 201)
 
     @app.post("/api/apis/{api_id}/rollback")
     async def rollback(api_id: str) -> Response:
@@ -197,3 +203,53 @@ def add_keys(app: FastAPI, world: World) -> None:
             return problem(404, "key_not_found", "There is no such key.")
         world.keys.remove(known[0])
         return Response(status_code=204)
+
+
+def add_secrets(app: FastAPI, world: World) -> None:
+    def changed(name: str) -> dict[str, Any]:
+        failure = world.restart_failure
+        return {"name": name, "restarted": not failure, "failure": failure}
+
+    @app.put("/api/apis/{api_id}/secrets/{name}")
+    async def put(api_id: str, name: str, request: Request) -> Response:
+        body = await request.json()
+        world.bodies.append(body)
+        if body.get("hosts") == ["elsewhere.example.com"]:
+            return problem(422, "secret_host_not_allowed", "Not on the list.")
+        world.secrets[name] = {
+            "name": name,
+            "hosts": body.get("hosts"),
+            "placeholder": "hosts" in body,
+            "updated_at": "2026-11-22T00:00:00+00:00",
+        }
+        return JSONResponse(changed(name))
+
+    @app.get("/api/apis/{api_id}/secrets")
+    async def listing(api_id: str) -> dict[str, Any]:
+        return {"items": list(world.secrets.values())}
+
+    @app.delete("/api/apis/{api_id}/secrets/{name}")
+    async def delete(api_id: str, name: str) -> Response:
+        if name not in world.secrets:
+            return problem(404, "secret_not_found", "There is no such secret.")
+        del world.secrets[name]
+        return JSONResponse(changed(name))
+
+    @app.get("/api/apis/{api_id}/sandboxes")
+    async def sandboxes(api_id: str) -> dict[str, Any]:
+        living = {"id": "a", "status": "ready", "version": 2, "tier": "runc", "instance": 0}
+        ended = {"id": "b", "status": "ended", "version": 1, "tier": "runc", "instance": 0}
+        return {
+            "items": [
+                {**living, "age_seconds": 12.4, "memory_bytes": 40 * 2**20, "end": None},
+                {
+                    **ended,
+                    "age_seconds": 3,
+                    "memory_bytes": None,
+                    "end": "memory",
+                    "reason": "\x1b[31mover 256 MB",
+                },
+            ]
+            if find(world, api_id)["status"] == "active"
+            else []
+        }

@@ -86,6 +86,9 @@ def _show(answer: dict[str, Any]) -> None:
     pairs = [("Endpoint", str(answer["endpoint_url"]))]
     if answer.get("api_key"):
         pairs.append(("Key", f"{answer['api_key']}  (shown only this once)"))
+    packages = answer.get("packages")
+    if isinstance(packages, list) and packages:
+        pairs.append(("Packages", " ".join(map(str, packages))))
     show_pairs([*pairs, ("Try it", str(answer["curl"]))])
 
 

@@ -2,8 +2,9 @@
 
 import typer
 
-from gateway.cli.client import account, apis, deploy
+from gateway.cli.client import account, apis, deploy, isolation
 from gateway.cli.client.keys import keys_app
+from gateway.cli.client.secrets import secret_app
 
 
 def register(app: typer.Typer) -> None:
@@ -14,6 +15,9 @@ def register(app: typer.Typer) -> None:
     app.command("deploy")(deploy.deploy)
     app.command("apis")(apis.list_apis)
     app.add_typer(keys_app, name="keys")
+    app.add_typer(secret_app, name="secret")
+    app.command("egress")(isolation.egress)
+    app.command("sandboxes")(isolation.sandboxes)
     app.command("pause")(apis.pause)
     app.command("resume")(apis.resume)
     app.command("rollback")(apis.rollback)

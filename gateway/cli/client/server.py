@@ -15,11 +15,14 @@ from gateway.cli.client.failures import (
 )
 
 SECONDS = 30.0
-BUILD_SECONDS = 180.0
+BUILD_SECONDS = 300.0  # dependencies that nobody had before take minutes
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _HINTS = {
     "name_taken": "Deploy a new version of it with --api NAME, or choose another --name.",
     "nothing_to_roll_back": "Deploy another version first.",
+    "secret_host_not_allowed": "`sandgate egress API --allow HOST` allows it.",
+    "secret_not_found": "`sandgate secret list API` lists what there is.",
+    "tier_unavailable": "`sandgate doctor` on the server says what is missing.",
     "invalid_credentials": "Check e-mail and password.",
 }
 _HINTS_BY_STATUS = {

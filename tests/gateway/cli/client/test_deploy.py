@@ -39,6 +39,16 @@ def test_endpoint_key_and_curl_are_printed_unwrapped_at_the_end(
     ]
 
 
+def test_packages_are_shown_when_there_are_some(
+    signed_in: Command, world: World, file: Path
+) -> None:
+    world.packages = ["anyio==4.4.0", "httpx==0.28.0"]
+    shown = "Packages  anyio==4.4.0 httpx==0.28.0"
+    assert shown in signed_in("deploy", str(file), "--name", "Cats").stdout.splitlines()
+    assert shown in signed_in("deploy", str(file), "--api", "Cats").stdout.splitlines()
+    assert signed_in.json("deploy", str(file), "--api", "Cats")["packages"] == world.packages
+
+
 def test_name_and_description_are_sent(signed_in: Command, world: World, file: Path) -> None:
     signed_in("deploy", str(file), "--name", "Cats", "--description", "Facts")
     assert world.bodies == [{"name": "Cats", "code": CODE, "description": "Facts"}]
