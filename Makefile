@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types unit bench campaign lock clean
+.PHONY: help run test check lint types unit bench bench-sandbox escape campaign lock clean
 
 SANDGATE := .venv/bin/sandgate
 PYTEST := .venv/bin/python -m pytest
@@ -32,6 +32,14 @@ unit:
 bench: ## Calls per second, latency and CPU per call against peers, in one run
 	@sh scripts/setup.sh dev
 	.venv/bin/python -m tests.benchmarks.run $(ARGS)
+
+bench-sandbox: ## How soon code runs, what a sandbox costs, what is left of 500 of them
+	@sh scripts/setup.sh dev
+	.venv/bin/python -m tests.benchmarks.sandbox $(ARGS)
+
+escape: ## Try to get out of a sandbox of every tier that this machine has
+	@sh scripts/setup.sh run
+	$(SANDGATE) doctor --escape $(ARGS)
 
 campaign: ## Kill every process under load, again and again (long)
 	@sh scripts/setup.sh dev

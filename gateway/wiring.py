@@ -32,11 +32,13 @@ from gateway.metering.drain import Drain
 from gateway.metering.journal import Journal
 from gateway.metering.recorder import Recorder
 from gateway.metrics import Metrics
+from gateway.operations.crash_loops import CrashLoops
 from gateway.operations.health import Part, Probe
 from gateway.operations.ports import Services
 from gateway.proxy.activate import Activation
 from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.leases import Leases
+from gateway.proxy.minimum import Minimum
 from gateway.proxy.resolve import Resolver
 from gateway.proxy.retire import Retirement
 from gateway.secrets import Secrets, load_or_create_secrets
@@ -158,11 +160,15 @@ def _calls(
     clock: Callable[[], float],
 ) -> Endpoint:
     """The call path. The resolver comes before the retirement, which reads what is new."""
-    resolver = Resolver(RouteStore(store.database), store.changes)
+    routes = RouteStore(store.database)
+    resolver = Resolver(routes, store.changes)
     bundles = BundleStore(store.database, secrets.secrets_key)
-    leases = Leases(manager, Activation(manager, bundles))
+    reverts = CrashLoops(store.database, store.changes)
+    activation = Activation(manager, bundles, on_crash_loop=reverts)
+    leases = Leases(manager, activation, starts=metrics)
     stack.push_async_callback(leases.close)
     _run(stack, leases.run())
+    _run(stack, Minimum(routes, leases, store.changes).run())
     _run(stack, Retirement(resolver, leases, store.changes).run())
     return Endpoint(
         resolver=resolver,

@@ -25,6 +25,9 @@ MANAGER_ENVIRONMENT = (
     "DOCKER_API_VERSION",
 )
 
+# Where the certificates of the outside are found; nothing else.
+DOOR_ENVIRONMENT = ("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
 
 @dataclass(frozen=True, slots=True)
 class Program:

@@ -149,6 +149,11 @@ class Identities:
         return ("--client-uid", str(GATEWAY.uid)) if self.are_own else ()
 
     @property
+    def door_arguments(self) -> tuple[str, ...]:
+        """Whose manager the door listens to: ours is root."""
+        return ("--client-uid", "0") if self.are_own else ()
+
+    @property
     def home(self) -> dict[str, str]:
         """A home that exists and holds nothing of anybody's."""
         return {"HOME": "/"} if self.are_own else {}

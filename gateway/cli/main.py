@@ -65,7 +65,9 @@ def serve_command() -> None:
 @app.command("gateway", hidden=True)
 def gateway_command(
     fd: Annotated[int, typer.Option(help="descriptor of the public listener")],
-    run_dir: Annotated[Path, typer.Option(help="directory of the manager's socket")],
+    run_dir: Annotated[
+        Path, typer.Option(help="directory of the manager's socket", readable=False)
+    ],
 ) -> None:
     """The gateway process; `sandgate serve` starts it."""
     from gateway.app import run_gateway
@@ -76,7 +78,8 @@ def gateway_command(
 @app.command("worker", hidden=True)
 def worker_command(
     run_dir: Annotated[
-        Path | None, typer.Option(help="directory in which to serve sandboxes their data")
+        Path | None,
+        typer.Option(help="directory in which to serve sandboxes their data", readable=False),
     ] = None,
 ) -> None:
     """The worker process; `sandgate serve` starts it."""

@@ -13,7 +13,7 @@ import httpx
 
 from gateway.addresses import base_url
 from gateway.cli import admin, files, first_run, identity
-from gateway.cli.children import MANAGER_ENVIRONMENT, Program
+from gateway.cli.children import DOOR_ENVIRONMENT, MANAGER_ENVIRONMENT, Program
 from gateway.cli.failures import StartError
 from gateway.cli.identity import Identities
 from gateway.cli.listener import open_listener
@@ -87,7 +87,7 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         stack.enter_context(files.sole_owner(data_dir))
         secrets = load_or_create_secrets(data_dir, settings.admin_api_key)
         run_dir = runtime_dir(data_dir)
-        users = Identities()  # INTEGRATE: _identities(data_dir, run_dir)
+        users = _identities(data_dir, run_dir)
         supervisor = await stack.enter_async_context(Supervisor())
         postgres = EmbeddedPostgres(data_dir)
         await supervisor.keep(KeptPostgres(postgres))
@@ -115,7 +115,7 @@ def _identities(data_dir: Path, run_dir: Path) -> Identities:
 def _programs(
     settings: Settings, run_dir: Path, listener: socket.socket, users: Identities
 ) -> tuple[ChildProcess, ...]:
-    """Manager, gateway and worker, in the order they start."""
+    """Door, manager, gateway and worker, in the order they start."""
     data_dir = settings.data_dir
     own = settings.as_environment() | users.home
     sandgate = (sys.executable, "-m", "gateway.cli.main")
@@ -137,13 +137,32 @@ def _programs(
     )
     worker = Program(
         "worker",
-        (*sandgate, "worker"),
+        (*sandgate, "worker", "--run-dir", str(run_dir)),
         files.fresh_log(data_dir, "worker"),
         environment=users.environment,
         extra=own,
         become=users.gateway,
     )
-    return ChildProcess(manager), ChildProcess(gateway), ChildProcess(worker)
+    door = Program(
+        "door",
+        (*door_arguments(settings, run_dir), *users.door_arguments),
+        files.fresh_log(data_dir, "door"),
+        environment=DOOR_ENVIRONMENT,
+        become=users.door,
+    )
+    return tuple(ChildProcess(each) for each in (door, manager, gateway, worker))
+
+
+def door_arguments(settings: Settings, run_dir: Path) -> tuple[str, ...]:
+    """The door's whole configuration; it reads no settings of ours."""
+    nameservers = settings.egress_nameservers.replace(",", " ").split()
+    return (
+        *(sys.executable, "-m", "sandbox.egress.server"),
+        *("--run-dir", str(run_dir)),
+        *(word for each in nameservers for word in ("--nameserver", each)),
+        *("--connection-seconds", str(settings.egress_connection_seconds)),
+        *("--bytes", str(settings.egress_bytes)),
+    )
 
 
 def manager_arguments(settings: Settings, run_dir: Path) -> tuple[str, ...]:

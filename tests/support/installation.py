@@ -79,6 +79,11 @@ class Installation:
             )
 
     @property
+    def runtime(self) -> str:
+        """What its settings ask for."""
+        return self._environment.get("SANDBOX_RUNTIME", "auto")
+
+    @property
     def pid(self) -> int:
         """Process id of the supervisor."""
         assert self._process is not None
@@ -103,6 +108,8 @@ class Installation:
                 line = child.cmdline()
             except (psutil.NoSuchProcess, psutil.ZombieProcess):
                 continue
+            if "sandbox.egress.server" in line:
+                found["door"] = child.pid
             for name in ("gateway", "worker"):
                 if "gateway.cli.main" in line and name in line:
                     found[name] = child.pid
