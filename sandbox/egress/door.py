@@ -1,6 +1,7 @@
 """The door: takes the sandboxes' listeners and lets through what each one's rules allow."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from sandbox.egress.streams import PlainStream
 _log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS = 0.1  # when the process has no descriptor left
+_READ, _READS = 64 * 1024, 4
 _LINES = 20  # of refusals at once in an owner's log, then one a second
 
 
@@ -171,12 +173,12 @@ class Gate:
 def _turn_away(sock: socket.socket, error: RefusedError) -> None:
     """Answer at once, without waiting for anything."""
     sock.setblocking(False)
-    with sock:
-        try:
-            sock.send(error.answer())
-            sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            return  # gone already
+    with sock, contextlib.suppress(OSError):  # gone already, or nothing more to read
+        sock.send(error.answer())
+        sock.shutdown(socket.SHUT_WR)
+        # closed with something unread, the other side would see a reset and not the answer
+        for _ in range(_READS):
+            sock.recv(_READ)
 
 
 class Teller:

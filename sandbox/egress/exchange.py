@@ -40,6 +40,8 @@ class ClientSide:
         event = await self.event()
         if not isinstance(event, h11.Request):
             raise ConnectionResetError("the sandbox left without a request")
+        if event.http_version not in (b"1.0", b"1.1"):
+            raise RefusedError(Code.BAD_REQUEST, "only HTTP/1.1 and HTTP/1.0 are understood")
         # the parser only counts while something is missing, so what came at once is counted here
         size = sum(len(name) + len(value) for name, value in event.headers)
         if size + len(event.target) > self._head_bytes:

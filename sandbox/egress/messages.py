@@ -160,7 +160,9 @@ def _swapped(value: bytes, swaps: Mapping[bytes, bytes]) -> bytes:
             clear = base64.b64decode(credentials.strip(), validate=True)
         except binascii.Error:
             return value
+        swapped = clear
         for text, secret in swaps.items():
-            clear = clear.replace(text, secret)
-        value = scheme + b" " + base64.b64encode(clear)
+            swapped = swapped.replace(text, secret)
+        if swapped != clear:
+            return scheme + b" " + base64.b64encode(swapped)
     return value

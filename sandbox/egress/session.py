@@ -62,6 +62,7 @@ class Session:
         self._upstream: PlainStream | None = None
         self._flow = Flow(means.limits.connection_bytes, means.limits.idle_seconds)
         self._target: tuple[Host, int] | None = None
+        self._verdict = "closed"  # by a new policy or with its sandbox, unless it ends otherwise
 
     def is_allowed_by(self, rules: Rules) -> bool:
         """Whether it may go on; one that has not said where to is asked when it does."""
@@ -70,31 +71,27 @@ class Session:
     async def run(self) -> None:
         """Until it is over; every end is logged, refusals are told to the API's owner."""
         began = time.monotonic()
-        verdict = "allowed"
         try:
-            verdict = await self._run()
-        except asyncio.CancelledError:
-            verdict = "closed"
-            raise
+            await self._run()
         finally:
             self._stream.abort()
             if self._upstream is not None:
                 self._upstream.abort()
-            self._record(verdict, time.monotonic() - began)
+            self._record(time.monotonic() - began)
 
-    async def _run(self) -> str:
+    async def _run(self) -> None:
         try:
             async with asyncio.timeout(self._limits.connection_seconds):
                 await self._serve()
+                self._verdict = "allowed"
                 await self._close()
         except TimeoutError:
             detail = f"over after {self._limits.connection_seconds:g} seconds"
-            return await self._refuse(RefusedError(Code.TIMEOUT, detail))
+            await self._refuse(RefusedError(Code.TIMEOUT, detail))
         except RefusedError as error:
-            return await self._refuse(error)
+            await self._refuse(error)
         except OSError:
-            return "lost"
-        return "allowed"
+            self._verdict = "lost"
 
     async def _close(self) -> None:
         """Let what is still in our buffers arrive."""
@@ -103,8 +100,9 @@ class Session:
             closing.append(self._upstream.close(self._limits.idle_seconds, 0))
         await asyncio.gather(*closing)
 
-    async def _refuse(self, error: RefusedError) -> str:
+    async def _refuse(self, error: RefusedError) -> None:
         """Say why, where that is still possible."""
+        self._verdict = error.code.value
         self._caller.say(f"outgoing connection to {self._where()} refused: {error} ({error.code})")
         if self._client is not None and not self._client.has_answered:
             try:
@@ -114,12 +112,11 @@ class Session:
                     await self._stream.close(_LINGER_SECONDS, _LINGER_SECONDS)
             except (OSError, TimeoutError):
                 pass  # it did not want to know
-        return error.code.value
 
     def _where(self) -> str:
         return "?" if self._target is None else f"{self._target[0]}:{self._target[1]}"
 
-    def _record(self, verdict: str, seconds: float) -> None:
+    def _record(self, seconds: float) -> None:
         host, port = self._target or (None, None)
         _log.info(
             "egress",
@@ -127,7 +124,7 @@ class Session:
             sandbox_id=self._caller.sandbox_id,
             host=None if host is None else host.name,
             port=port,
-            verdict=verdict,
+            verdict=self._verdict,
             sent=self._flow.sent,
             received=self._flow.received,
             seconds=round(seconds, 3),

@@ -30,6 +30,7 @@ class PlainStream:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._is_tls = False
 
     async def read(self) -> bytes:
         """Bytes that are there; none at the end."""
@@ -48,6 +49,7 @@ class PlainStream:
 
     async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
         """Go on in TLS, as its client; raises OSError."""
+        self._is_tls = True
         await self._writer.start_tls(context, server_hostname=server_hostname)
 
     def abort(self) -> None:
@@ -56,6 +58,9 @@ class PlainStream:
 
     async def close(self, flush_seconds: float, linger_seconds: float) -> None:
         """Send what was written, give the other side a moment to read it, and close."""
+        if self._is_tls:  # the host has said everything, and heard enough for that
+            self.abort()
+            return
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(flush_seconds):
                 self._writer.transport.set_write_buffer_limits(high=0)
