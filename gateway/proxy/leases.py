@@ -85,7 +85,7 @@ class Leases:
     # --- for calls
 
     def at_once(self, target: Target) -> Held | None:
-        """A sandbox that is held and has a free slot; the warm path."""
+        """A sandbox that is held and has a free slot, which is not taken yet; the warm path."""
         siblings = self._known.get(target.spec)
         if siblings is None or siblings.waiting:
             return None
@@ -118,10 +118,6 @@ class Leases:
             raise
         finally:
             self.waiting -= 1
-
-    def entered(self, held: Held) -> None:
-        """A call is under way."""
-        held.in_flight += 1
 
     def left(self, held: Held) -> None:
         """A call is over; its slot goes to whoever waits longest."""

@@ -52,7 +52,7 @@ def loan_at_once(leases: Leases, target: Target) -> Loan | None:
     connection = held.upstream.at_once()
     if connection is None:
         return None
-    leases.entered(held)
+    held.in_flight += 1
     return Loan(leases, held, connection)
 
 
