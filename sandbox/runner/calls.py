@@ -1,12 +1,15 @@
 """The app process's side of the page: every call is entered, measured, and cancelled when asked."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
 from time import monotonic_ns
 from typing import Any
 
 from . import page as p
+from .threads import Work
 
 _DEADLINE = "ran past its deadline and was cancelled"
 _CPU = "used more processor time than a call may and was cancelled"
@@ -36,6 +39,7 @@ class Calls:
             await application(scope, receive, send)
             return
         slot = self._begin(task, milliseconds)
+        work = Work()
         timer = (
             task.get_loop().call_later(milliseconds / 1000, self._cancel, slot, _DEADLINE)
             if milliseconds
@@ -50,11 +54,16 @@ class Calls:
                 raise
             task.uncancel()
             self._log.warning("%s %s %s", scope["method"], _target(scope), why)
-            await _apologise(watch)
+            if not watch.begun:  # else the server closes: half an answer is none
+                await _apologise(send)
         finally:
             if timer is not None:
                 timer.cancel()
-            self._end(slot)
+            if slot in self._cancelled:
+                # it is over when its threads are: they go on whatever becomes of the call
+                work.once_idle(partial(self._end_soon, task.get_loop(), slot))
+            else:
+                self._end(slot)
 
     def look_at_page(self) -> None:
         """The supervisor may have asked for calls to be cancelled."""
@@ -82,6 +91,11 @@ class Calls:
         del self._tasks[slot]
         self._cancelled.pop(slot, None)
         self._free.append(slot)
+
+    def _end_soon(self, loop: asyncio.AbstractEventLoop, slot: int) -> None:
+        """From any thread; a loop that is closed has nothing left to count."""
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._end, slot)
 
     def _cancel(self, slot: int, why: str) -> None:
         task = self._tasks.get(slot)
@@ -158,14 +172,12 @@ def _target(scope: Any) -> str:
     return bytes(scope.get("raw_path") or b"").decode("ascii", "backslashreplace")
 
 
-async def _apologise(answer: _Answer) -> None:
-    """Most callers have gone by now; one that has not is told."""
-    if answer.begun:
-        return  # the server closes the connection: nobody takes half an answer for a whole one
+async def _apologise(send: Callable[[Any], Awaitable[None]]) -> None:
+    """Most callers have gone by now; one that has not is told. The call itself may still run."""
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(_ANSWER)).encode()),
         (b"connection", b"close"),
     ]
-    await answer.send({"type": "http.response.start", "status": 504, "headers": headers})
-    await answer.send({"type": "http.response.body", "body": _ANSWER})
+    await send({"type": "http.response.start", "status": 504, "headers": headers})
+    await send({"type": "http.response.body", "body": _ANSWER})

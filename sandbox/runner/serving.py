@@ -18,6 +18,7 @@ from .dialling import Dialler
 from .endings import Failure
 from .failures import LifespanError, describe, user_traceback
 from .loader import Application
+from .threads import Executor
 
 _BACKLOG = 4096
 _KEEP_ALIVE_SECONDS = 1_000_000  # the gateway decides how long a connection is worth keeping
@@ -104,6 +105,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
         """Start-up of the app, then accepting; then the word that it is ready."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(Executor(thread_name_prefix="asyncio"))
         if self._bell is not None:
             self._loop.add_reader(self._bell[0], self._on_bell, *self._bell)
         if isinstance(self._source, Dialler):

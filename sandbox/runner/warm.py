@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from .calls import Calls
 from .context import Context
 from .serving import Server, make_config, run
+from .threads import install
 
 # what user code imports most often, so that it is there when it asks
 _MODULES = (
@@ -59,6 +60,7 @@ def warm(calls: Calls) -> None:
     """Import, build and call one small app; what is there then is no work for the collector."""
     for name in _MODULES:
         importlib.import_module(name)
+    install()
     application = _small_app()
     _serve_once(Context(application, calls))
     gc.collect()
