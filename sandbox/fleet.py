@@ -13,7 +13,8 @@ import structlog
 
 from sandbox import pool
 from sandbox.engines import Engine, Engines
-from sandbox.live import LaunchFailedError, Live, Shared
+from sandbox.faults import LaunchFailedError
+from sandbox.live import Live, Shared
 from sandbox.outlets import Outlets
 from sandbox.paths import RunPaths
 from sandbox.pool import Key, Status

@@ -3,13 +3,10 @@
 import asyncio
 
 from sandbox import verdicts
+from sandbox.faults import EndedError
 from sandbox.logbook import SandboxLog
 from sandbox.runner.frames import Message
 from sandbox.types import EndReason
-
-
-class EndedError(Exception):
-    """The sandbox ended while something was expected of it."""
 
 
 class Hearing:

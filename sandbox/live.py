@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import verdicts
-from sandbox.channel import ChannelClosedError, ControlDoor, bind
+from sandbox.channel import ChannelClosedError, ControlDoor
+from sandbox.faults import BlankLostError, EndedError, LaunchFailedError, MisfitError
 from sandbox.frost import Frost
 from sandbox.greeting import greet
-from sandbox.hearing import EndedError, Hearing
+from sandbox.hearing import Hearing
+from sandbox.intake import Intake
 from sandbox.logbook import SandboxLog
 from sandbox.orders import Assignment, specialise_message
 from sandbox.outlets import Outlets, Ways, bind_ways
@@ -19,11 +21,11 @@ from sandbox.paths import RunPaths
 from sandbox.phases import Stopwatch
 from sandbox.pool import Key, Member, Status
 from sandbox.readiness import NotReadyError, probe
-from sandbox.reconcile import State, forget, write_state
+from sandbox.reconcile import State, forget
+from sandbox.record import Record
 from sandbox.runtimes.base import Found, Handle, Launch, Runtime, RuntimeUnavailableError
 from sandbox.tether import Tether, cancelled
 from sandbox.types import (
-    EgressPolicy,
     EndReason,
     Resources,
     SandboxSpec,
@@ -36,18 +38,6 @@ _SLACK_SECONDS = 1.0  # the runner knows best why time ran out; it is given the 
 _ADOPT_SECONDS = 5.0
 _DESTROY_SECONDS = 20.0
 _RESIZE_SECONDS = 5.0
-
-
-class LaunchFailedError(Exception):
-    """No blank came of it; the text says why."""
-
-
-class BlankLostError(Exception):
-    """The blank was gone before it took the code; another one may be tried."""
-
-
-class MisfitError(BlankLostError):
-    """The blank could not be given the limits it should have; one launched with them may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +88,18 @@ class Live:
         self.hearing = Hearing(self.log)
         self.frost = Frost()
         self.launched: asyncio.Task[None] | None = None
-        self.state: State | None = None  # as it is written down, once it is ready
+        self.record = Record(shared.paths)
         self._shared = shared
         self._paths = shared.paths
         self._ways: Ways | None = None
         self._launching: asyncio.Task[Handle] | None = None
-        self._tether = Tether(self.hearing, lambda: shared.on_end(self))
+        self._tether = Tether(self.hearing, self._on_end)
+        self._intake = Intake(
+            self.socket_path,
+            shared.paths.control_dir(sandbox_id),
+            shared.client_uid,
+            relayed=not runtime.takes_descriptors,
+        )
 
     @property
     def socket_path(self) -> Path:
@@ -178,6 +174,7 @@ class Live:
         door = ControlDoor(self._paths.control_socket(self.sandbox_id))
         try:
             self._ways = bind_ways(folder)
+            self._intake.prepare()
             labels = {
                 "sandgate.installation": self._shared.installation,
                 "sandgate.sandbox": self.sandbox_id,
@@ -212,6 +209,8 @@ class Live:
                 self._ways = bind_ways(folder)
                 channel = await greet(door, "running", identity, state.runner_pid)
                 self._tether.begin(channel, handle)
+                if not self.runtime.takes_descriptors:
+                    await self._take_calls()
                 await probe(self.socket_path)
                 self._tether.must_live()
         except (TimeoutError, RuntimeUnavailableError, NotReadyError, EndedError, OSError):
@@ -220,9 +219,15 @@ class Live:
             if door is not None:
                 door.close()
         self._shared.outlets.open(self.sandbox_id, state.spec.api_id, self._ways, state.policy)
-        self.state = state
+        self.record.adopted(state)
         self.status = Status.READY
         return True
+
+    async def _take_calls(self) -> None:
+        """Relay again: what the earlier manager relayed with is gone."""
+        self._intake.prepare()
+        await self._intake.open()
+        self._intake.handed_over()
 
     # --- getting code
 
@@ -265,18 +270,17 @@ class Live:
         await self._fit(order.spec.resources)
         order.open_ways(self._shared.outlets, self.sandbox_id, self._ways)
         message = specialise_message(order, self.runtime.takes_descriptors)
-        listener = bind(self.socket_path, owner=self._shared.client_uid)
+        descriptor = await self._intake.open()
         try:
-            await self._tether.send(message, listener.fileno())
+            await self._tether.send(message, descriptor)
             await asyncio.shield(self.hearing.verdict)
             watch.lap("code")
             await probe(self.socket_path)
             watch.lap("ready")
             self._tether.must_live()
-            self.record(self._state(order))
+            self.record.write(self._state(order))
         finally:
-            # only the sandbox holds it now: when it dies, connecting is refused at once
-            listener.close()
+            self._intake.handed_over()
 
     async def _fit(self, resources: Resources) -> None:
         """Give it the limits it is to have, when it was launched with others."""
@@ -301,23 +305,6 @@ class Live:
             order.bundle.egress.hosts,
             lacks_secrets=bool(order.bundle.egress.placeholders),
         )
-
-    def record(self, state: State) -> None:
-        """Write down what the next manager has to know."""
-        write_state(self._paths, state)
-        # it is this manager that knows the secrets, not the file
-        self.state = replace(state, lacks_secrets=False)
-
-    @property
-    def lacks_secrets(self) -> bool:
-        """Whether it was adopted and the door cannot put in its secrets yet."""
-        return self.state is not None and self.state.lacks_secrets
-
-    def set_egress(self, policy: EgressPolicy) -> None:
-        """Write down a new policy; the door is told by others."""
-        if self.state is not None:
-            secret = bool(policy.placeholders)
-            self.record(replace(self.state, hosts=policy.hosts, lacks_secrets=secret))
 
     async def _blame(self, error: StartFailedError) -> StartFailedError:
         """An unexplained end may have been the kernel's, for memory."""
@@ -348,6 +335,10 @@ class Live:
         """What it uses now; None when that cannot be known."""
         return await self._tether.memory_bytes()
 
+    def _on_end(self) -> None:
+        self._intake.end()
+        self._shared.on_end(self)
+
     def lost(self, reason: str) -> None:
         """Somebody else saw that it is not there any more."""
         self._tether.ended(reason)
@@ -376,6 +367,7 @@ class Live:
         self._let_go()
         await cancelled(self.launched)
         await self._tether.let_go()
+        await self._intake.close()
         async with asyncio.timeout(_DESTROY_SECONDS), self.frost.undisturbed():
             handle = self._tether.handle or await self._late_handle()
             if handle is not None:

@@ -125,7 +125,7 @@ class Manager:
         """A lease only when such a sandbox is there; a frozen one is thawed."""
         await self._until_open()
         live = self._by_spec.get(spec)
-        if live is None or live.lacks_secrets or not await self._wake(live):
+        if live is None or live.record.lacks_secrets or not await self._wake(live):
             return None
         return self._lease(live)
 
@@ -133,7 +133,7 @@ class Manager:
         """New time for each that takes calls; what is missing in the answer is to be given up."""
         await self._until_open()
         wanted = (self._fleet.members.get(sandbox_id) for sandbox_id in sandbox_ids)
-        living = [live for live in wanted if live is not None and not live.lacks_secrets]
+        living = [live for live in wanted if live is not None and not live.record.lacks_secrets]
         awake = await asyncio.gather(*(self._wake(live) for live in living))
         pairs = zip(living, awake, strict=True)
         return {live.sandbox_id: self._lease(live).seconds for live, ok in pairs if ok}
@@ -170,8 +170,8 @@ class Manager:
 
     def _complete(self, live: Live, bundle: Bundle) -> None:
         """An adopted sandbox gets the secrets that were not written down."""
-        if live.lacks_secrets and live.spec is not None:
-            live.set_egress(bundle.egress)
+        if live.record.lacks_secrets and live.spec is not None:
+            live.record.set_egress(bundle.egress)
             self._outlets.update(live.spec.api_id, bundle.egress)
 
     # --- what else callers ask
@@ -208,7 +208,7 @@ class Manager:
         self._outlets.set(api_id, policy)
         for live in self._fleet.members.values():
             if live.spec is not None and live.spec.api_id == api_id:
-                live.set_egress(policy)
+                live.record.set_egress(policy)
 
     async def lock(self, requirements: Sequence[str]) -> Lock:
         """Resolve dependencies and make their layer. DependencyError for their owner."""

@@ -12,10 +12,11 @@ import structlog
 
 from sandbox.engines import Engine, Engines
 from sandbox.fairness import Gate, Slot, held
+from sandbox.faults import BlankLostError, LaunchFailedError, MisfitError
 from sandbox.fleet import Fleet
 from sandbox.history import History
 from sandbox.layers.builder import BUILDER_CALL_SECONDS
-from sandbox.live import BlankLostError, LaunchFailedError, Live, MisfitError
+from sandbox.live import Live
 from sandbox.logbook import Logbook
 from sandbox.orders import Assignment
 from sandbox.outlets import Outlets

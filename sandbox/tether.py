@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.channel import Channel, ChannelClosedError, ControlDoor
+from sandbox.faults import EndedError
 from sandbox.greeting import greet
-from sandbox.hearing import EndedError, Hearing
+from sandbox.hearing import Hearing
 from sandbox.runner.frames import Message
 from sandbox.runtimes.base import Handle, RuntimeUnavailableError
 from sandbox.types import EndReason

@@ -23,6 +23,7 @@ from sandbox.types import EndReason, Resources, Tier
 _PREFIX = "# fake: "
 _HEAD_BYTES = 64 * 1024
 _REDIAL_SECONDS = 0.02
+_SPARES = 4
 
 
 @dataclass(slots=True)
@@ -234,7 +235,9 @@ class _Player:
         self._going = sandbox.going
         self._state = "blank"
         self._identity: Message = {}
+        self._calls = str(sandbox.launch.control_dir / "calls.sock")
         self._server: asyncio.Server | None = None
+        self._spares: list[asyncio.Task[None]] = []
 
     async def play(self) -> None:
         """Until told to stop."""
@@ -254,6 +257,9 @@ class _Player:
             link.close()
             if self._server is not None:
                 self._server.close()
+            for spare in self._spares:
+                spare.cancel()
+            await asyncio.gather(*self._spares, return_exceptions=True)
 
     async def _redial(self) -> Link:
         while True:
@@ -282,9 +288,10 @@ class _Player:
     async def _specialise(self, link: Link, message: Message) -> bool:
         self._sandbox.order = message
         number = link.take_descriptor()
-        if number is None:
-            raise LinkLostError("no listener came along")
-        with contextlib.closing(socket.socket(fileno=number)) as listener:
+        if (number is None) != (message["listener"] == "dial"):
+            raise LinkLostError("a listener came along, or none did, against the message")
+        listener = None if number is None else socket.socket(fileno=number)
+        with contextlib.closing(listener) if listener else contextlib.nullcontext():
             self._identity = {key: message[key] for key in ("api_id", "version_id")}
             self._say(link, {"type": "specialising"})
             ready, deaf = True, False
@@ -293,10 +300,26 @@ class _Player:
                 if not ready:
                     return False
             if not deaf:
-                self._server = await asyncio.start_server(self._answer, sock=listener.dup())
+                await self._serve(listener)
         self._state = "running"
         self._say(link, {"type": "ready"})
         return True
+
+    async def _serve(self, listener: socket.socket | None) -> None:
+        if listener is not None:
+            self._server = await asyncio.start_server(self._answer, sock=listener.dup())
+            return
+        self._spares = [asyncio.create_task(self._keep_dialled()) for _ in range(_SPARES)]
+
+    async def _keep_dialled(self) -> None:
+        """One connection that waits for a call, again and again."""
+        while True:
+            try:
+                streams = await asyncio.open_unix_connection(self._calls)
+            except OSError:
+                await asyncio.sleep(_REDIAL_SECONDS)
+            else:
+                await self._answer(*streams)
 
     async def _act(self, link: Link, words: list[str], deaf: bool) -> tuple[bool, bool]:
         """Whether to go on, and whether to answer calls later."""

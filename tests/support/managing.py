@@ -86,6 +86,7 @@ class Managed:
             await asyncio.wait({self._house})
         for live in list(self.manager._fleet.members.values()):
             await live._tether.let_go()
+            await live._intake.close()
             if live._ways is not None:
                 live._ways.close()
 
