@@ -88,6 +88,22 @@ def worker_command(
     run_worker(settings(), run_dir)
 
 
+@app.command("door")
+def door_command(
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="directory of the sockets, when it is not the data directory's own"),
+    ] = None,
+    client_uid: Annotated[
+        list[int] | None, typer.Option(help="user whose manager may connect, when not ours")
+    ] = None,
+) -> None:
+    """The egress door alone, the only way out of sandboxes; `sandgate serve` has one already."""
+    from gateway.cli.door import run_door
+
+    run_door(settings(), run_dir, client_uid or ())
+
+
 @app.command("migrate")
 def migrate_command() -> None:
     """Bring the database to the newest schema; harmless when it already is."""

@@ -9,7 +9,6 @@ from sandbox.egress.hosts import BadHostError, Host, normalise, split, split_opt
 from sandbox.types import EgressPolicy, Placeholder
 
 _WEB_PORTS = frozenset({80, 443})
-_TLS_PORTS = frozenset({443})
 # Names that never mean a host of the Internet (RFC 6761 and its registry), listed or not.
 _LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "onion", "invalid", "arpa")
 
@@ -39,7 +38,7 @@ class Rule:
         return host.name == self.name
 
 
-def parse_rule(entry: str, ports: frozenset[int] = _WEB_PORTS) -> Rule:
+def parse_rule(entry: str) -> Rule:
     """`host`, `host:port`, `*.domain` or `*.domain:port`; raises BadHostError."""
     is_domain = entry.startswith("*.")
     text = entry[2:] if is_domain else entry
@@ -49,7 +48,7 @@ def parse_rule(entry: str, ports: frozenset[int] = _WEB_PORTS) -> Rule:
         host, port = split_optional(text)
     if is_domain and (host.address is not None or "." not in host.name):
         raise BadHostError("a star stands for hosts below a domain with at least two parts")
-    return Rule(host.name, is_domain, ports if port is None else frozenset({port}))
+    return Rule(host.name, is_domain, _WEB_PORTS if port is None else frozenset({port}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +109,15 @@ def from_json(detail: Mapping[str, Any]) -> Rules:
 
 
 def _swap(one: Placeholder) -> tuple[bytes, tuple[Rule, ...]]:
-    # a secret crosses the network in the clear only where its owner wrote that port
-    return one.value.encode(), _readable(one.hosts, _TLS_PORTS)
+    return one.value.encode(), _readable(one.hosts)
 
 
-def _readable(entries: Iterable[str], ports: frozenset[int] = _WEB_PORTS) -> tuple[Rule, ...]:
+def _readable(entries: Iterable[str]) -> tuple[Rule, ...]:
     """An entry that cannot be read names no host."""
     rules = []
     for entry in entries:
         try:
-            rules.append(parse_rule(entry, ports))
+            rules.append(parse_rule(entry))
         except BadHostError:
             continue
     return tuple(rules)

@@ -22,7 +22,7 @@ from sandbox.egress.hosts import BadHostError
 from sandbox.egress.limits import Limits
 from sandbox.egress.resolve import Resolver, nameservers
 from sandbox.outlet_server import serving_outlet
-from sandbox.paths import RunPaths
+from sandbox.paths import RunPaths, UnsafeDirectoryError, make_private
 
 _log = structlog.get_logger(__name__)
 
@@ -78,6 +78,7 @@ async def serve(settings: DoorSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     paths = RunPaths(settings.run_dir)
+    make_private(paths.door_socket.parent)
     authority = Authority()
     resolver = Resolver(settings.nameservers, settings.limits.resolve_seconds)
     door = Door(settings.limits, Dialler(resolver, settings.limits), authority)
@@ -116,7 +117,7 @@ def main() -> int:
     _all_descriptors()
     try:
         asyncio.run(serve(settings))
-    except OSError as error:
+    except (OSError, UnsafeDirectoryError) as error:
         _log.error("cannot start", reason=str(error))
         return 1
     return 0

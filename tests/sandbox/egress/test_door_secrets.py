@@ -20,7 +20,7 @@ from tests.sandbox.egress.test_door_http import headers_of
 from tests.sandbox.egress.test_hello import real_hello
 
 SECRET = "sk-live-51:ü"
-ONE = {"PH-1": {"value": SECRET, "hosts": ["a.example", "a.example:80"]}}
+ONE = {"PH-1": {"value": SECRET, "hosts": ["a.example"]}}
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ async def test_broken_credentials_go_on_as_they_are(it: Site, text: str) -> None
     assert headers_of(it.plain.requests[0])["authorization"] == text.strip()
 
 
-async def test_plain_http_where_the_owner_wrote_that_port(it: Site) -> None:
+async def test_plain_http(it: Site) -> None:
     await it.get("http://a.example/PH-1?k=PH-1", "X-Key: PH-1")
     assert headers_of(it.plain.requests[0])["x-key"] == SECRET
     assert it.plain.requests[0].startswith(b"GET /PH-1?k=PH-1 ")  # header values only

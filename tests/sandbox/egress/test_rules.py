@@ -89,14 +89,14 @@ def test_trusted_is_one_host_and_port() -> None:
     assert decide([], "index.internal", 443, trusted=trusted) is Verdict.HOST
 
 
-def test_placeholders_go_to_their_hosts_and_in_the_clear_only_where_the_port_says_so() -> None:
-    one = {"value": "secret", "hosts": ["a.example", "*.b.example", "c.example:80"]}
+def test_placeholders_go_to_their_hosts_and_ports() -> None:
+    one = {"value": "secret", "hosts": ["a.example", "*.b.example", "c.example:443"]}
     rules = from_json({"hosts": [], "placeholders": {"PH": one}})
     swap = {b"PH": b"secret"}
-    assert rules.swaps_for(normalise("a.example"), 443) == swap
-    assert rules.swaps_for(normalise("x.b.example"), 443) == swap
-    assert rules.swaps_for(normalise("c.example"), 80) == swap
-    for host, port in (("a.example", 80), ("c.example", 443), ("b.example", 443), ("d.x", 443)):
+    for host, port in (("a.example", 443), ("a.example", 80), ("x.b.example", 443)):
+        assert rules.swaps_for(normalise(host), port) == swap
+    assert rules.swaps_for(normalise("c.example"), 443) == swap  # so never in the clear
+    for host, port in (("a.example", 8443), ("c.example", 80), ("b.example", 443), ("d.x", 443)):
         assert rules.swaps_for(normalise(host), port) == {}
     assert "secret" not in repr(rules)
 
