@@ -29,6 +29,9 @@ from gateway.store import apis
 from gateway.store.database import Row
 from gateway.store.routes import floor_of
 
+# what sandboxes are told or made of: two such changes at once would be told in any order
+_IN_TURN = frozenset({"tier", "resources", "egress"})
+
 
 class ApiSuspendedError(ConflictError):
     """Suspended by an administrator; its owner cannot change the status."""
@@ -75,12 +78,13 @@ async def _change(
     services: Services, subject: Known, allowed: AllowedApi, values: Mapping[str, Any]
 ) -> None:
     """What is stored is also told to the sandboxes, whether or not somebody still waits for it."""
-    if {"tier", "resources"} & values.keys():
-        await _switch(services, subject, allowed, values)
+    if _IN_TURN & values.keys():
+        async with services.turns.of(str(allowed.id)):
+            await _switch(services, subject, allowed, values)
+            if "egress" in values:
+                await tell_egress(services, allowed.id)
     else:
         await _apply(services, subject, allowed.id, values)
-    if "egress" in values:
-        await tell_egress(services, allowed.id)
     if values.get("status") == "paused":
         await stop_all(services.sandboxes, str(allowed.id))
 
@@ -88,20 +92,19 @@ async def _change(
 async def _switch(
     services: Services, subject: Known, allowed: AllowedApi, values: Mapping[str, Any]
 ) -> None:
-    """Other sandboxes are needed: they are up before the change is stored, or nothing changes."""
-    async with services.turns.of(str(allowed.id)):
-        api = await current(services, allowed.id)
-        wanted = merged(api, values)
-        is_other = any(wanted[name] != api[name] for name in ("tier", "resources"))
-        specs = await next_specs(services, wanted) if is_other else []
-        try:
-            await rehearse_all(services, specs)
-            row = await _apply(services, subject, allowed.id, values)
-        except BaseException:
-            await withdraw_unused(services, api, specs)
-            raise
-        if row["generation"] != api["generation"] + is_other:  # another process was faster
-            await withdraw_all(services, specs)
+    """Where other sandboxes are needed they are up before the change is stored, or none is."""
+    api = await current(services, allowed.id)
+    wanted = merged(api, values)
+    is_other = any(wanted[name] != api[name] for name in ("tier", "resources"))
+    specs = await next_specs(services, wanted) if is_other else []
+    try:
+        await rehearse_all(services, specs)
+        row = await _apply(services, subject, allowed.id, values)
+    except BaseException:
+        await withdraw_unused(services, api, specs)
+        raise
+    if row["generation"] != api["generation"] + is_other:  # another process was faster
+        await withdraw_all(services, specs)
 
 
 async def _apply(

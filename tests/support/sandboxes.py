@@ -36,6 +36,8 @@ class MemorySandboxes:
         self.acquired: list[SandboxSpec] = []
         self.bundles: dict[SandboxSpec, Bundle] = {}  # what each was started with
         self.policies: dict[str, EgressPolicy] = {}  # by API, as told last
+        self.egress_gate = asyncio.Event()  # policies arrive while it is set
+        self.egress_gate.set()
         self.tiers: tuple[TierStatus, ...] = ()
         self.ended: list[SandboxStatus] = []
         self.refused_environment: set[str] = set()  # code that gets one of these does not start
@@ -93,6 +95,7 @@ class MemorySandboxes:
 
     async def set_egress(self, api_id: str, policy: EgressPolicy) -> None:
         """Remember it."""
+        await asyncio.wait_for(self.egress_gate.wait(), 10)
         self._refuse()
         self.policies[api_id] = policy
 

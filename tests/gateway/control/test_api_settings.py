@@ -165,6 +165,35 @@ class TestEgress:
             answer = await client.patch(f"/api/apis/{made['id']}", json={"egress": {"hosts": []}})
         assert (answer.status_code, answer.json()["generation"]) == (200, 2)
 
+    async def test_two_changes_at_once_end_with_what_is_stored(self, world: World) -> None:
+        person = await world.person()
+        made = await created(world, person)
+        path = f"/api/apis/{made['id']}"
+        async with world.client(person) as client:
+            await asyncio.gather(
+                *(
+                    client.patch(path, json={"egress": {"hosts": [f"h{n}.example.com"]}})
+                    for n in range(8)
+                )
+            )
+            stored = (await client.get(path)).json()["egress"]["hosts"]
+        assert list(world.sandboxes.policies[made["id"]].hosts) == stored
+
+    async def test_client_that_leaves_leaves_no_door_open(self, world: World) -> None:
+        person = await world.person()
+        made = await created(world, person, egress={"hosts": ["api.example.com"]})
+        world.sandboxes.egress_gate.clear()
+        async with world.client(person) as client:
+            task = asyncio.create_task(
+                client.patch(f"/api/apis/{made['id']}", json={"egress": {"hosts": []}})
+            )
+            await until(lambda: bool(world.changes.published))
+            task.cancel()
+            world.sandboxes.egress_gate.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert world.sandboxes.policies == {made["id"]: EgressPolicy()}
+
     async def test_422_a_host_that_a_placeholder_needs(self, world: World) -> None:
         person = await world.person()
         made = await created(world, person, egress={"hosts": ["api.example.com"]})
