@@ -30,6 +30,9 @@ COMMON = (
     *("--python", sys.executable, "--no-python-downloads", "--keyring-provider", "disabled"),
 )
 SETTINGS = {
+    # the way out is the only way, even to an index that has an address of this machine
+    "NO_PROXY": "",
+    "no_proxy": "",
     "RAYON_NUM_THREADS": "2",
     "TOKIO_WORKER_THREADS": "2",
     "UV_CONCURRENT_DOWNLOADS": "8",
