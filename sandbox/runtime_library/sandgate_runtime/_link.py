@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ._calls import HEADER, Call, LostError, decode, encode, frame_length, is_farewell, result
 from ._errors import KvUnavailableError
@@ -50,8 +50,8 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        # no check of its class: other event loops have transports of their own
+        self._transport = cast(asyncio.WriteTransport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Pieces of answers."""
