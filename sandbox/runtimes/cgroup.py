@@ -161,11 +161,6 @@ class Group:
         except OSError:
             return False
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether this process made it, and no engine sees to its limits."""
-        return self._path.startswith(f"{TOP}/")
-
     def _is_frozen(self) -> bool:
         if self._hierarchies.version == 1:
             return (self._freezer() / "freezer.state").read_text().strip() == "FROZEN"

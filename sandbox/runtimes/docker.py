@@ -106,7 +106,13 @@ class DockerRuntime:
         return handle
 
     def _handle(self, sandbox_id: str) -> DockerHandle:
-        handle = DockerHandle(self._engine, sandbox_id, self._group_of, self.discard)
+        handle = DockerHandle(
+            self._engine,
+            sandbox_id,
+            self._group_of,
+            self.discard,
+            engine_resizes=self._flavour is RUNC,
+        )
         self._handles[sandbox_id] = handle
         return handle
 

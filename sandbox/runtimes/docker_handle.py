@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from sandbox.runtimes import cgroup
 from sandbox.runtimes.base import RuntimeUnavailableError
 from sandbox.runtimes.docker_engine import Engine
+from sandbox.runtimes.gvisor import room_for
 from sandbox.types import EndReason, Resources
 
 OOM_SECONDS = 0.3  # the engine may tell of the end before it tells of the reason
@@ -27,12 +28,15 @@ class DockerHandle:
         sandbox_id: str,
         find_group: Callable[[str], Awaitable[cgroup.Group | None]],
         discard: Callable[[str], Awaitable[None]],
+        *,
+        engine_resizes: bool = True,
     ) -> None:
         self._engine = engine
         self._sandbox_id = sandbox_id
         self._find_group = find_group
         self._discard = discard
         self._group: cgroup.Group | None = None
+        self._engine_resizes = engine_resizes
         self._looked = False
         self.started = False  # until then the engine's lists need not contain it
         self.ended = asyncio.Event()
@@ -90,10 +94,13 @@ class DockerHandle:
     async def resize(self, resources: Resources) -> None:
         """Give it other limits."""
         self._must_live()
-        await self._engine.resize(self._sandbox_id, resources)
+        if self._engine_resizes:
+            await self._engine.resize(self._sandbox_id, resources)
+            return
         group = await self._own_group()
-        if group is not None and group.is_ours:
-            _told(lambda: group.resize(resources))
+        if group is None:
+            raise RuntimeUnavailableError("docker: this runtime changes no limits")
+        _told(lambda: group.resize(room_for(resources)))
 
     async def memory_bytes(self) -> int | None:
         """What it uses now; None where its group cannot be read: engines answer too slowly."""

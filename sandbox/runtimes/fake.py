@@ -154,11 +154,12 @@ class FakeRuntime:
         ]
 
     async def adopt(self, found: Found) -> Handle | None:
-        """Take a living one over."""
+        """Take a living one over, thawed."""
         self.fail_if_down()
         sandbox = self._sandboxes.get(found.sandbox_id)
         if sandbox is None or sandbox.ended.is_set():
             return None
+        sandbox.going.set()
         return FakeHandle(self, sandbox)
 
     async def remove(self, found: Found) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from sandbox.types import Resources
 # its own kernel decides on these and has no such limit
 ALWAYS_MISSING = ("inode limit on /tmp", "process limit of user code")
 SETTLE_SECONDS = 2.0
+THREADS_EACH = 3
+OWN_THREADS = 64
 
 
 def missing_under(info: dict[str, Any], groups: cgroup.Hierarchies) -> tuple[str, ...]:
@@ -24,7 +27,7 @@ def missing_under(info: dict[str, Any], groups: cgroup.Hierarchies) -> tuple[str
 
 def enter_group(group: cgroup.Group, resources: Resources, pid: int) -> None:
     """Put gVisor's own processes into a group of ours, with all they start; raises OSError."""
-    group.create(resources)
+    group.create(room_for(resources))
     deadline = time.monotonic() + SETTLE_SECONDS
     # what a process started just before it was moved is met by the next turn
     while todo := descendants(pid) - group.pids():
@@ -33,6 +36,15 @@ def enter_group(group: cgroup.Group, resources: Resources, pid: int) -> None:
                 group.add(one)
         if time.monotonic() > deadline:
             raise TimeoutError("gVisor's processes do not settle in their control group")
+
+
+def room_for(resources: Resources) -> Resources:
+    """What a group needs so that user code has its share: gVisor's kernel is in it as well.
+
+    Each thread of user code is up to three on the host, and some are gVisor's own. Its memory
+    comes out of the same limit, as the interpreter's does.
+    """
+    return replace(resources, pids=resources.pids * THREADS_EACH + OWN_THREADS)
 
 
 def descendants(pid: int) -> set[int]:

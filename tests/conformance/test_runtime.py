@@ -12,7 +12,7 @@ from sandbox.types import EndReason, Resources
 from tests.support import residue
 from tests.support.blanks import launched, new_launch
 from tests.support.runtimes import (
-    REAL,
+    EVERY,
     make,
     new_installation,
     prepared,
@@ -39,10 +39,10 @@ SMALL = Resources(memory_mb=128)
 
 
 # user code, the kernel and the host, which the double does not have
-real_only = pytest.mark.parametrize("name", REAL, indirect=True)
+real_only = pytest.mark.parametrize("name", EVERY, indirect=True)
 
 
-@pytest.fixture(params=[*REAL, "fake"])
+@pytest.fixture(params=[*EVERY, "fake"])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -190,13 +190,14 @@ async def test_a_cancelled_launch_leaves_nothing(
 
 
 @real_only
+@pytest.mark.parametrize("state", ["running", "frozen"])
 async def test_after_the_manager_was_killed_the_next_one_leaves_nothing(
-    name: str, runtime: Runtime, folder: Path, installation: str
+    name: str, runtime: Runtime, folder: Path, installation: str, state: str
 ) -> None:
     root = str(runner_root().path)
     manager = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.support.lone_manager", name, installation),
-        *(str(folder), root),
+        *(str(folder), root, state),
         stdout=asyncio.subprocess.PIPE,
     )
     assert manager.stdout is not None
@@ -244,4 +245,8 @@ async def test_nothing_is_missing_on_this_host_but_what_the_runtime_cannot_do(
     name: str, runtime: Runtime
 ) -> None:
     """Runs as root on the machines that build this, so every limit must work."""
-    assert await runtime.check() == (("noexec on /tmp",) if name == "bubblewrap" else ())
+    lacks = {
+        "bubblewrap": ("noexec on /tmp",),
+        "gvisor": ("inode limit on /tmp", "process limit of user code"),
+    }
+    assert await runtime.check() == lacks.get(name, ())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.channel import Channel, ControlDoor, bind
+from sandbox.relay import Relay
 from sandbox.runtimes.base import Handle, Launch, Runtime
 from sandbox.types import Resources
 
@@ -34,15 +36,30 @@ class Answer:
 class Blank:
     """A launched sandbox whose runner has dialled."""
 
-    def __init__(self, handle: Handle, channel: Channel, door: ControlDoor, folder: Path) -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        channel: Channel,
+        door: ControlDoor,
+        folder: Path,
+        *,
+        takes_descriptors: bool = True,
+        has_layer: bool = False,
+    ) -> None:
         self.handle = handle
         self.channel = channel
         self._door = door
+        self._takes_descriptors = takes_descriptors
+        self._has_layer = has_layer
+        self._relay: asyncio.Task[None] | None = None
         self._socket = folder / "app.sock"
+        self._calls = folder / "calls.sock"
 
     async def specialise(self, code: str) -> dict[str, Any]:
         """Hand code and listener in; the first message that says how it went."""
         listener = bind(self._socket)
+        if not self._takes_descriptors:
+            self._start_relay(listener)
         try:
             await self.channel.send(
                 {
@@ -52,12 +69,19 @@ class Blank:
                     "filename": "app.py",
                     "code": code,
                     "seconds": SECONDS,
+                    "layer": self._has_layer,
+                    "listener": "descriptor" if self._takes_descriptors else "dial",
                 },
-                listener.fileno(),
+                listener.fileno() if self._takes_descriptors else None,
             )
             return await self.heard("ready", "failed", "exited")
         finally:
             listener.close()
+
+    def _start_relay(self, listener: socket.socket) -> None:
+        with bind(self._calls) as calls:
+            self._calls.chmod(0o666)
+            self._relay = asyncio.create_task(Relay(listener, calls).run())
 
     async def heard(self, *kinds: str) -> dict[str, Any]:
         """The next message of one of these kinds."""
@@ -85,39 +109,59 @@ class Blank:
                 await writer.wait_closed()
         return Answer(int(head.split()[1]), body)
 
-    def let_go(self) -> None:
+    async def let_go(self) -> None:
         """Close the manager's end, as a manager that dies would."""
+        if self._relay is not None:
+            self._relay.cancel()
+            await asyncio.gather(self._relay, return_exceptions=True)
         self.channel.close()
         self._door.close()
 
 
 def new_launch(
-    folder: Path, installation: str, resources: Resources = USUAL, *, sandbox_id: str = ""
+    folder: Path,
+    installation: str,
+    resources: Resources = USUAL,
+    *,
+    sandbox_id: str = "",
+    layer: Path | None = None,
 ) -> Launch:
     """A launch with a control directory of its own."""
     sandbox_id = sandbox_id or uuid.uuid4().hex
     control = folder / sandbox_id
     control.mkdir(mode=0o755, parents=True, exist_ok=True)
     labels = {"sandgate.installation": installation, "sandgate.sandbox": sandbox_id}
-    return Launch(sandbox_id, control, resources, labels)
+    return Launch(sandbox_id, control, resources, labels, layer)
 
 
 @asynccontextmanager
 async def launched(
-    runtime: Runtime, folder: Path, installation: str, resources: Resources = USUAL
+    runtime: Runtime,
+    folder: Path,
+    installation: str,
+    resources: Resources = USUAL,
+    *,
+    layer: Path | None = None,
 ) -> AsyncIterator[Blank]:
     """A blank that is destroyed at the end, whatever happened to it."""
-    launch = new_launch(folder, installation, resources)
+    launch = new_launch(folder, installation, resources, layer=layer)
     door = ControlDoor(launch.control_dir / "control.sock")
     handle = await runtime.launch(launch)
     try:
         async with asyncio.timeout(SECONDS):
             channel = await door.accept()
-        blank = Blank(handle, channel, door, launch.control_dir)
+        blank = Blank(
+            handle,
+            channel,
+            door,
+            launch.control_dir,
+            takes_descriptors=runtime.takes_descriptors,
+            has_layer=layer is not None,
+        )
         await blank.heard("hello")
         try:
             yield blank
         finally:
-            blank.let_go()
+            await blank.let_go()
     finally:
         await handle.destroy()

@@ -1,5 +1,6 @@
 """Is a real engine here: skip its tests on a laptop, fail them in continuous integration."""
 
+import contextlib
 import os
 import shutil
 from functools import cache
@@ -8,10 +9,27 @@ import docker
 import docker.errors
 import pytest
 
+from sandbox.runtimes.base import RuntimeUnavailableError
+from sandbox.runtimes.docker_flavours import GVISOR, require_usable
+
 
 def require_docker() -> None:
     """End the test unless a Docker engine answers."""
     _require(_docker_answers(), "no Docker engine answers")
+
+
+def require_gvisor() -> None:
+    """End the test unless the engine starts containers with gVisor, which not every host can.
+
+    The word `optional` lets it be skipped in continuous integration as well.
+    """
+    require_docker()
+    with contextlib.closing(docker.from_env(timeout=5)) as client:
+        info = client.info()
+    try:
+        require_usable(GVISOR, info)
+    except RuntimeUnavailableError as error:
+        pytest.skip(f"optional: {error}")
 
 
 def require_bubblewrap() -> None:
@@ -43,4 +61,8 @@ def _docker_answers() -> bool:
 
 def require(runtime: str) -> None:
     """End the test unless what this runtime needs is here."""
-    {"docker": require_docker, "bubblewrap": require_bubblewrap}[runtime]()
+    {
+        "docker": require_docker,
+        "gvisor": require_gvisor,
+        "bubblewrap": require_bubblewrap,
+    }[runtime]()

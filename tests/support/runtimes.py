@@ -14,14 +14,18 @@ import pytest
 from sandbox.runtimes.base import Runtime
 from sandbox.runtimes.bubblewrap import BubblewrapRuntime
 from sandbox.runtimes.docker import DockerRuntime
+from sandbox.runtimes.docker_flavours import GVISOR, RUNC
 from sandbox.runtimes.fake import FakeRuntime
 from sandbox.runtimes.root import RunnerRoot, build_root
-from tests.support.engines import require_bubblewrap, require_docker
+from tests.support.engines import require
 
 REAL = [
     pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
     pytest.param("docker", marks=pytest.mark.docker),
 ]
+# gVisor is skipped, with the reason, where the engine does not have it
+EVERY = [*REAL, pytest.param("gvisor", marks=pytest.mark.docker)]
+FLAVOURS = {flavour.name: flavour for flavour in (RUNC, GVISOR)}
 # what the double's managers share, as real ones share an engine
 _DOUBLES: dict[str, FakeRuntime] = {}
 
@@ -38,10 +42,11 @@ def make(name: str, installation: str) -> Runtime:
     """A runtime by name, not prepared; ends the test when its engine is missing."""
     if name == "fake":
         return _DOUBLES.setdefault(installation, FakeRuntime())
-    if name == "docker":
-        require_docker()
-        return DockerRuntime(Path("/nonexistent"), installation, root=runner_root())
-    require_bubblewrap()
+    require(name)
+    if name in FLAVOURS:
+        return DockerRuntime(
+            Path("/nonexistent"), installation, root=runner_root(), flavour=FLAVOURS[name]
+        )
     return BubblewrapRuntime(Path("/nonexistent"), installation, root=runner_root())
 
 
