@@ -1,5 +1,6 @@
 """Turns "this sandbox is needed" into a lease, or into what its callers are told instead."""
 
+import asyncio
 import logging
 import math
 import time
@@ -22,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 FAILED_SECONDS = 2.0  # a start that failed is not tried again by every call that comes
 LOOP_CRASHES = 3  # bad ends in a row that say more about the version than about two calls
+PATIENCE_SECONDS = 2.0  # the longest pause that is waited for
 _MAX_TEXT = 500
 
 # Given the spec and the reason; answers whether another version serves now.
@@ -78,7 +80,7 @@ class Activation:
         """A lease on a sandbox of this spec: the living one, else a new one."""
         self._raise_recent_failure(spec)
         try:
-            return await self._ask(spec)
+            return await self._ask_patiently(spec)
         except sandbox.StartFailedError as error:
             failure = ApiStartFailedError(f"Its code does not start: {_public(error)}")
             if spec.instance == 0:  # where a further one fails, the first one serves
@@ -95,6 +97,16 @@ class Activation:
             raise self._remember(spec, crashed, seconds) from error
         except SandboxError as error:
             raise _refused(spec, error) from error
+
+    async def _ask_patiently(self, spec: SandboxSpec) -> Lease:
+        """After the first bad ends the manager pauses so briefly that calls can wait for it."""
+        try:
+            return await self._ask(spec)
+        except sandbox.CrashLoopError as error:
+            if error.crashes >= LOOP_CRASHES or error.retry_seconds > PATIENCE_SECONDS:
+                raise
+            await asyncio.sleep(error.retry_seconds)
+        return await self._ask(spec)
 
     async def _ask(self, spec: SandboxSpec) -> Lease:
         """A living one costs no read of its code."""

@@ -106,18 +106,34 @@ async def test_it_is_reported_once_in_a_while(path: DataPath) -> None:
     assert len(path.crashed) == 1
 
 
+def twice(retry_seconds: float) -> CrashLoopError:
+    """What the manager says after two bad ends."""
+    return CrashLoopError("twice", end=EndReason.CRASH, crashes=2, retry_seconds=retry_seconds)
+
+
 async def test_two_bad_ends_are_not_a_loop_yet(path: DataPath) -> None:
-    """The calls wait for the next start; the version stays."""
+    """The pause after them is short, so that calls wait for it; all in one start."""
     route, key = path.serve(serve_forever)
-    path.sandboxes.start_fails[0] = CrashLoopError(
-        "twice", end=EndReason.CRASH, crashes=2, retry_seconds=0.0
-    )
+    path.sandboxes.start_fails[0] = twice(1.0)
+    calls = [asyncio.create_task(path.call(f"/{route.api_id}", key)) for _ in range(20)]
+    await until(lambda: len(path.sandboxes.started) == 1 and path.leases.waiting == 20)
+    del path.sandboxes.start_fails[0]
+    assert {(await call).status for call in calls} == {200}
+    assert len(path.sandboxes.started) == 2
+
+
+@pytest.mark.parametrize(("seconds", "starts"), [(0.0, 2), (60.0, 1)])
+async def test_a_pause_that_is_long_or_comes_again_is_not_waited_for(
+    path: DataPath, seconds: float, starts: int
+) -> None:
+    """The version stays all the same."""
+    route, key = path.serve(serve_forever)
+    path.sandboxes.start_fails[0] = twice(seconds)
     answer = await path.call(f"/{route.api_id}", key)
     assert (answer.status, answer.json()["code"]) == (503, "api_crash_loop")
-    assert answer.header(b"retry-after") == b"1"
+    assert answer.header(b"retry-after") == str(max(1, int(seconds))).encode()
+    assert len(path.sandboxes.started) == starts
     assert path.crashed == []
-    del path.sandboxes.start_fails[0]  # and once the time is over, it is not held against it
-    assert (await path.call(f"/{route.api_id}", key)).status == 200
 
 
 async def test_a_further_one_that_does_not_start_takes_nothing_back(path: DataPath) -> None:
