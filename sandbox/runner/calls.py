@@ -8,11 +8,27 @@ from functools import partial
 from time import monotonic_ns
 from typing import Any
 
-from . import page as p
+from .page import (
+    ANSWERING,
+    CANCEL,
+    DEADLINE,
+    ENDED_HELD,
+    ENDED_TIME,
+    HELD,
+    IDENT,
+    ON_LOOP,
+    ON_LOOP_SINCE,
+    SLOTS,
+    START,
+    WATCHED,
+)
 from .threads import Work
 
 _DEADLINE = "ran past its deadline and was cancelled"
 _CPU = "used more processor time than a call may and was cancelled"
+_MILLISECOND = 1_000_000
+_SECOND = 1_000_000_000
+_NEVER = 2**63
 _ANSWER = b"the call was cancelled: it took too long\n"
 
 Application = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
@@ -24,10 +40,12 @@ class Calls:
     def __init__(self, page: "memoryview[int]", on_busy: Callable[[], None]) -> None:
         self._page = page
         self._on_busy = on_busy
-        self._free = list(range(p.SLOTS - 1, -1, -1))
+        self._free = list(range(SLOTS - 1, -1, -1))
         self._tasks: dict[int, asyncio.Task[Any]] = {}
         self._cancelled: dict[int, str] = {}
         self._next = 1
+        self._sweep_at = _NEVER
+        self._sweeper: asyncio.TimerHandle | None = None
         self._log = logging.getLogger("uvicorn.error")
 
     async def run(
@@ -40,12 +58,7 @@ class Calls:
             return
         slot = self._begin(task, milliseconds)
         work = Work()
-        timer = (
-            task.get_loop().call_later(milliseconds / 1000, self._cancel, slot, _DEADLINE)
-            if milliseconds
-            else None
-        )
-        watch = _Answer(self._page, slot, send, timer)
+        watch = _Answer(self._page, slot, send)
         try:
             await _Steps(self._page, slot, application(scope, receive, watch.send))
         except asyncio.CancelledError:
@@ -57,8 +70,6 @@ class Calls:
             if not watch.begun:  # else the server closes: half an answer is none
                 await _apologise(send)
         finally:
-            if timer is not None:
-                timer.cancel()
             if slot in self._cancelled:
                 # it is over when its threads are: they go on whatever becomes of the call
                 work.once_idle(partial(self._end_soon, task.get_loop(), slot))
@@ -68,29 +79,54 @@ class Calls:
     def look_at_page(self) -> None:
         """The supervisor may have asked for calls to be cancelled."""
         for slot in list(self._tasks):
-            if self._page[p.CANCEL + slot] == self._page[p.IDENT + slot]:
+            if self._page[CANCEL + slot] == self._page[IDENT + slot]:
                 self._cancel(slot, _CPU)
 
     def _begin(self, task: asyncio.Task[Any], milliseconds: int) -> int:
         page, slot, now = self._page, self._free.pop(), monotonic_ns()
-        page[p.START + slot] = now
-        page[p.DEADLINE + slot] = now + milliseconds * 1_000_000 if milliseconds else 0
-        page[p.HELD + slot] = page[p.STREAMING + slot] = page[p.CANCEL + slot] = 0
-        page[p.IDENT + slot] = self._next
+        page[START + slot] = now
+        page[HELD + slot] = 0
+        if milliseconds:
+            deadline = page[DEADLINE + slot] = now + milliseconds * _MILLISECOND
+            if deadline < self._sweep_at:
+                self._sweep_in(task.get_loop(), deadline, now)
+        else:
+            page[DEADLINE + slot] = 0
+        page[IDENT + slot] = self._next
         self._next += 1
         self._tasks[slot] = task
-        if not page[p.WATCHED]:
+        if not page[WATCHED]:
             self._on_busy()
         return slot
 
     def _end(self, slot: int) -> None:
         page = self._page
-        page[p.IDENT + slot] = 0
-        page[p.ENDED_HELD] += page[p.HELD + slot]
-        page[p.ENDED_TIME] += monotonic_ns() - page[p.START + slot]
+        page[IDENT + slot] = 0
+        page[ENDED_HELD] += page[HELD + slot]
+        page[ENDED_TIME] += monotonic_ns() - page[START + slot]
         del self._tasks[slot]
         self._cancelled.pop(slot, None)
         self._free.append(slot)
+
+    def _sweep_in(self, loop: asyncio.AbstractEventLoop, deadline: int, now: int) -> None:
+        """One timer for all: calls mostly have equal time, so the first to be due was first."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._sweep_at = deadline
+        self._sweeper = loop.call_later((deadline - now) / _SECOND, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel what is due."""
+        now, self._sweep_at, self._sweeper = monotonic_ns(), _NEVER, None
+        left: list[int] = []
+        for slot in list(self._tasks):
+            deadline = self._page[DEADLINE + slot]
+            if 0 < deadline <= now:
+                self._cancel(slot, _DEADLINE)
+            elif deadline > now:
+                left.append(deadline)
+        if left:
+            self._sweep_in(loop, min(left), now)
 
     def _end_soon(self, loop: asyncio.AbstractEventLoop, slot: int) -> None:
         """From any thread; a loop that is closed has nothing left to count."""
@@ -107,27 +143,19 @@ class Calls:
 class _Answer:
     """Sees when the answer begins: from then on there is no deadline any more."""
 
-    __slots__ = ("_page", "_send", "_slot", "_timer", "begun")
+    __slots__ = ("_page", "_send", "_slot", "begun")
 
     def __init__(
-        self,
-        page: "memoryview[int]",
-        slot: int,
-        send: Callable[[Any], Awaitable[None]],
-        timer: asyncio.TimerHandle | None,
+        self, page: "memoryview[int]", slot: int, send: Callable[[Any], Awaitable[None]]
     ) -> None:
-        self._page, self._slot, self._timer = page, slot, timer
-        self._send = send
+        self._page, self._slot, self._send = page, slot, send
         self.begun = False
 
     def send(self, message: Any) -> Awaitable[None]:
         """In place of the server's own."""
         if not self.begun:
             self.begun = True
-            self._page[p.STREAMING + self._slot] = 1
-            self._page[p.DEADLINE + self._slot] = 0
-            if self._timer is not None:
-                self._timer.cancel()
+            self._page[DEADLINE + self._slot] = ANSWERING
         return self._send(message)
 
 
@@ -142,20 +170,20 @@ class _Steps:
         self._page, self._slot, self._coroutine = page, slot, coroutine
 
     def __await__(self) -> Generator[Any, Any, None]:
-        page, column, coroutine = self._page, p.HELD + self._slot, self._coroutine
-        ident = page[p.IDENT + self._slot]
+        page, column, coroutine = self._page, HELD + self._slot, self._coroutine
+        ident = page[IDENT + self._slot]
         step: Callable[[Any], Any] = coroutine.send
         value: Any = None
         while True:
             since = monotonic_ns()
-            page[p.ON_LOOP_SINCE] = since
-            page[p.ON_LOOP] = ident
+            page[ON_LOOP_SINCE] = since
+            page[ON_LOOP] = ident
             try:
                 waits_for = step(value)
             except StopIteration:
                 return
             finally:
-                page[p.ON_LOOP] = 0
+                page[ON_LOOP] = 0
                 page[column] += monotonic_ns() - since
             try:
                 value = yield waits_for

@@ -19,10 +19,10 @@ _SINGLES = 8
 # columns: add the slot
 IDENT = _SINGLES  # number of the call, 0 for a free slot
 START = IDENT + SLOTS
-DEADLINE = START + SLOTS  # 0 for none
+DEADLINE = START + SLOTS  # 0 for none, or:
+ANSWERING = -1  # the answer has begun
 HELD = DEADLINE + SLOTS  # nanoseconds its steps were on the event loop
-STREAMING = HELD + SLOTS  # 1 once the answer has begun
-CANCEL = STREAMING + SLOTS  # written by the supervisor: the id of a call to be cancelled
+CANCEL = HELD + SLOTS  # written by the supervisor: the id of a call to be cancelled
 _WORDS = CANCEL + SLOTS
 
 

@@ -75,9 +75,9 @@ def _calls(page: "memoryview[int]", now: int) -> Iterator[Call]:
                 slot=slot,
                 ident=ident,
                 start=page[p.START + slot],
-                deadline=page[p.DEADLINE + slot],
+                deadline=max(0, page[p.DEADLINE + slot]),
                 held=page[p.HELD + slot] + (max(0, now - since) if ident == on_loop else 0),
-                is_streaming=bool(page[p.STREAMING + slot]),
+                is_streaming=page[p.DEADLINE + slot] == p.ANSWERING,
             )
 
 
