@@ -60,14 +60,15 @@ def all_of(sock: socket.socket) -> bytes:
 
 def test_a_connection_reaches_the_door_and_half_closes_pass() -> None:
     with running() as runner, door_of(runner) as door:
-        with dial(start(runner, egress=True)) as caller:
-            caller.sendall(b"CONNECT cats.example:443")
-            caller.shutdown(socket.SHUT_WR)
-            served, _ = door.accept()
-            with served:
-                assert all_of(served) == b"CONNECT cats.example:443"
-                served.sendall(b"later")
-            assert all_of(caller) == b"later"
+        caller = dial(start(runner, egress=True))
+        caller.sendall(b"CONNECT cats.example:443")
+        caller.shutdown(socket.SHUT_WR)
+        served, _ = door.accept()
+        with served:
+            assert all_of(served) == b"CONNECT cats.example:443"
+            served.sendall(b"later")
+        assert all_of(caller) == b"later"
+        caller.close()
 
 
 def test_without_egress_every_connection_is_closed_at_once_and_no_process_is_made() -> None:
