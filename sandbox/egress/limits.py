@@ -20,8 +20,8 @@ class Limits:
     head_bytes: int = 32 * 1024
     resolve_seconds: float = 5.0
     dial_seconds: float = 10.0
-    sandbox_connections: int = 32
-    api_connections: int = 64
+    sandbox_connections: int = 64
+    api_connections: int = 128
     connections: int = 2000
     sandbox_rate: float = 50.0  # new connections a second; more wait to be accepted
     sandbox_burst: int = 100
