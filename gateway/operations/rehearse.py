@@ -111,7 +111,7 @@ def _crash_loop(error: CrashLoopError) -> ApiCrashLoopError:
         "retry_seconds": seconds,
     }
     return ApiCrashLoopError(
-        f"{error.crashes} crashes, the last one: {clean(error.reason)}",
+        clean(error.reason),
         headers={"Retry-After": str(seconds)},
         extra={"failure": failure},
     )
