@@ -225,9 +225,10 @@ class Leases:
             return
         if usable and self._clock() < siblings.start_after:
             return
-        task = asyncio.create_task(self._start(siblings, siblings.next_spec()))
+        spec = siblings.next_spec()
+        task = asyncio.create_task(self._start(siblings, spec))
         siblings.starting = task  # it outlives the callers who wait for it
-        task.add_done_callback(lambda done: self._started(siblings, done))
+        task.add_done_callback(lambda done: self._started(siblings, spec, done))
 
     async def _start(self, siblings: Siblings, spec: SandboxSpec) -> None:
         retiring = self._retiring.get(spec)
@@ -246,7 +247,7 @@ class Leases:
         if lease.times is not None:
             self.starts.started(lease.times)
 
-    def _started(self, siblings: Siblings, task: asyncio.Task[None]) -> None:
+    def _started(self, siblings: Siblings, spec: SandboxSpec, task: asyncio.Task[None]) -> None:
         siblings.starting = None
         error = SandboxesUnavailableError() if task.cancelled() else task.exception()
         if error is None:
@@ -257,8 +258,11 @@ class Leases:
         siblings.start_after = self._clock() + START_AGAIN_SECONDS
         if not isinstance(error, SandgateError | VersionRevertedError):
             _log.error("start of %s failed", siblings.spec, exc_info=error)
-        if siblings.usable():
-            _log.warning("no further sandbox of %s: %s", siblings.spec.version_id, error)
+        if spec.instance > 0:  # it says nothing about the first one, which may be gone by now
+            _log.warning("no further sandbox of %s: %s", spec.version_id, error)
+            self._see_to(siblings)
+        elif siblings.usable():
+            _log.warning("the first sandbox of %s is missing: %s", spec.version_id, error)
         else:
             siblings.fail(error)
 
