@@ -30,7 +30,7 @@ def spins_once(arrived: asyncio.Event) -> Handler:
 
 async def test_a_call_past_its_deadline_is_reported_once_per_sandbox() -> None:
     """However many calls it concerns, while the report is under way."""
-    async with data_path(call_seconds=0.3) as path:
+    async with data_path(call_seconds=1) as path:
         route, key = path.serve(never)
         answers = await asyncio.gather(*(path.call(f"/{route.api_id}", key) for _ in range(10)))
         assert {answer.json()["code"] for answer in answers} == {"api_timeout"}
@@ -41,7 +41,7 @@ async def test_a_call_past_its_deadline_is_reported_once_per_sandbox() -> None:
 
 async def test_an_upload_that_stays_away_is_not_the_sandboxs_fault() -> None:
     """Nor is a caller that leaves."""
-    async with data_path(call_seconds=0.3) as path:
+    async with data_path(call_seconds=1) as path:
         route, key = path.serve(never)
         head = f"POST /{route.api_id} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n"
         answer = await path.raw(f"{head}Content-Length: 9\r\n\r\nhalf".encode(), "POST")
@@ -51,7 +51,7 @@ async def test_an_upload_that_stays_away_is_not_the_sandboxs_fault() -> None:
 
 async def test_a_spinning_sandbox_is_replaced_for_everybody_else() -> None:
     """The manager ends what is overdue, and the next call gets a fresh one."""
-    async with data_path(call_seconds=0.5) as path:
+    async with data_path(call_seconds=2) as path:
         route, key = path.serve(spins_once(asyncio.Event()))
         first = await path.call(f"/{route.api_id}", key)
         assert (first.status, first.json()["code"]) == (504, "api_timeout")
@@ -63,7 +63,7 @@ async def test_a_spinning_sandbox_is_replaced_for_everybody_else() -> None:
 
 async def test_a_manager_that_is_away_does_not_hear_of_it_and_nothing_else_happens() -> None:
     """The report is for the manager alone."""
-    async with data_path(call_seconds=0.3) as path:
+    async with data_path(call_seconds=1) as path:
         route, key = path.serve(never)
         assert (await path.call(f"/{route.api_id}", key)).status == 504
         path.sandboxes.fails = ManagerUnavailableError("down")
@@ -172,7 +172,7 @@ async def test_an_answer_that_has_begun_just_breaks_off(path: DataPath) -> None:
 
 async def test_one_answer_is_not_disturbed_by_anothers_deadline() -> None:
     """The sandbox stays in use while the manager looks at it."""
-    async with data_path(call_seconds=0.5) as path:
+    async with data_path(call_seconds=2) as path:
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while True:

@@ -182,10 +182,12 @@ async def test_calls_in_the_queue_of_a_dead_sandbox_get_a_fresh_one(path: DataPa
 
 async def test_callers_who_leave_give_their_place_in_the_queue_back() -> None:
     """Whoever waited too long is not served later."""
-    async with data_path(call_seconds=0.5) as path:
+    async with data_path(call_seconds=2) as path:
         desk = Desk()
         route, key = path.serve(desk.handle, instances=Instances(0, 1, 1))
-        calls = [ask(path, route.api_id, key, n) for n in range(4)]
+        calls = [ask(path, route.api_id, key, 0)]
+        await until(lambda: len(desk.under_way) == 1)
+        calls += [ask(path, route.api_id, key, n) for n in range(1, 4)]
         assert {(await call).json()["code"] for call in calls} == {"api_timeout"}
         assert path.leases.waiting == 0
         desk.under_way.clear()
