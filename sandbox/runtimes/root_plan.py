@@ -35,6 +35,11 @@ UNUSED_MODULES = (
 )  # fmt: skip
 # loaded by glibc itself while it runs, so no file names them
 LOADED_LATE = ("libgcc_s.so.1", "libnss_files.so.2")
+# what compiled wheels take for granted (the manylinux policy): layers come later than the root
+FOR_WHEELS = (
+    "libdl.so.2", "libpthread.so.0", "libresolv.so.2", "librt.so.1", "libstdc++.so.6",
+    "libutil.so.1", "libz.so.1",
+)  # fmt: skip
 MOUNT_POINTS = ("ctl", "dev", "layer", "proc", "sys", "tmp")
 TEXTS = {
     "etc/group": "root:x:0:\nsandbox:x:65534:\n",
@@ -141,7 +146,7 @@ def _shared_libraries(interpreter: Path, files: list[Path]) -> dict[str, Path]:
     found = elf.libraries_of(binaries, loader)
     carried = {path.resolve() for path in files}
     home = next((p.parent for n, p in found.items() if n.startswith("libc.")), loader.parent)
-    late = {name: home / name for name in LOADED_LATE if (home / name).exists()}
+    late = {name: home / name for name in (*LOADED_LATE, *FOR_WHEELS) if (home / name).exists()}
     libraries = {
         _target(home / name): path.resolve()
         for name, path in sorted((found | late).items())

@@ -51,6 +51,13 @@ def test_everything_that_user_code_may_import_can_be_imported(root: RunnerRoot) 
 
 
 @pytest.mark.bubblewrap
+def test_compiled_wheels_find_the_libraries_they_take_for_granted(root: RunnerRoot) -> None:
+    names = ["libstdc++.so.6", "libgcc_s.so.1", "libz.so.1", "libm.so.6", "librt.so.1"]
+    code = f"import ctypes; print([bool(ctypes.CDLL(name)) for name in {names}])"
+    assert run_inside(root, code) == f"{[True] * len(names)}\n"
+
+
+@pytest.mark.bubblewrap
 def test_time_zones_are_known(root: RunnerRoot) -> None:
     if not Path("/usr/share/zoneinfo").exists():
         pytest.skip("the host has none to copy")
