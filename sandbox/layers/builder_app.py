@@ -23,7 +23,7 @@ UV = "/layer/bin/uv"
 WORK = Path("/tmp/work")  # noqa: S108 - the sandbox's own
 LAYER = WORK / "layer"
 UV_SECONDS = 120.0
-COMPILE_SECONDS = 45.0
+COMPILE_SECONDS = 60.0
 PIECE_BYTES = 256 * 1024
 COMMON = (
     *("--no-cache", "--no-config", "--no-progress", "--color", "never", "--no-build"),
@@ -115,7 +115,7 @@ def _compile() -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(
             [
-                *(sys.executable, "-I", "-m", "compileall", "-q", "-q", "-f"),
+                *(sys.executable, "-I", "-m", "compileall", "-q", "-q", "-f", "-j", "2"),
                 *("--invalidation-mode", "unchecked-hash"),
                 *("-s", str(LAYER), "-p", "/layer", str(LAYER)),
             ],
@@ -144,12 +144,17 @@ def _stream() -> Iterator[bytes]:
 
 
 def _files(top: Path) -> Iterator[Path]:
-    """Everything that is no folder, without the installer's own notes."""
+    """Everything that is no folder and belongs into a layer."""
     for folder, folders, names in os.walk(top):
         folders.sort()
         for name in sorted([*names, *(one for one in folders if Path(folder, one).is_symlink())]):
-            if Path(folder) != top or name not in {".lock", ".gitignore", "CACHEDIR.TAG"}:
+            if Path(folder) != top or not _is_left_out(name):
                 yield Path(folder, name)
+
+
+def _is_left_out(name: str) -> bool:
+    """The installer's own notes, and start-up hooks: nothing of a layer runs unasked."""
+    return name in {".lock", ".gitignore", "CACHEDIR.TAG"} or name.casefold().endswith(".pth")
 
 
 def _announce(value: dict[str, object]) -> bytes:

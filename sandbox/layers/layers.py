@@ -31,8 +31,8 @@ from sandbox.layers.stream import RefusedError, StreamError, incoming
 from sandbox.layers.tools import ToolMissingError, make_tools
 from sandbox.types import DependencyError, Lock, ManagerUnavailableError, StartFailedError
 
-RESOLVE_SECONDS = 60.0
-INSTALL_SECONDS = 110.0
+RESOLVE_SECONDS = 50.0
+INSTALL_SECONDS = 125.0
 BUILDERS = 2  # at a time; each may take as much memory as its packages
 _CODE = Path(__file__).with_name("builder_app.py")
 _log = structlog.get_logger(__name__)

@@ -169,7 +169,6 @@ async def test_lists_apply_to_what_is_needed_as_well(tmp_path: Path, index: Pack
 
 
 HOSTILE = {
-    "path hook": {"evil.pth": b"import os\n"},
     "start-up": {"sitecustomize.py": b""},
     "user start-up": {"usercustomize/__init__.py": b""},
     "server": {"uvicorn/__init__.py": b""},
@@ -191,6 +190,17 @@ async def test_a_hostile_wheel_makes_no_layer(
     made = layers(tmp_path, settings(index))
     assert await refusal(made, "evil")
     assert _layers_in(tmp_path) == []
+
+
+async def test_a_path_hook_is_left_out(tmp_path: Path, index: PackageIndex) -> None:
+    # setuptools has one as well; models in folders may be called so
+    files = {"tool.py": b"", "evil.pth": b"import os\n", "data/model.pth": b"1"}
+    index.add("tool", "1.0", files)
+    made = layers(tmp_path, settings(index))
+    layer = await made.ensure(await made.lock(["tool"]))
+    assert [path.relative_to(layer).as_posix() for path in layer.rglob("*.pth")] == [
+        "data/model.pth"
+    ]
 
 
 @pytest.mark.parametrize("path", ["../escaped.py", "../" * 12 + "tmp/escaped.py", "/escaped.py"])
