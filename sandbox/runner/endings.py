@@ -8,6 +8,10 @@ from .frames import Message
 
 STOPPED, CRASH, SYSCALL = "stopped", "crash", "syscall"  # values of the manager's EndReason
 
+_REASON_CHARACTERS = 4000
+_TRACEBACK_CHARACTERS = 64_000
+_MOST_LINES = 10_000_000
+
 
 class Failure(NamedTuple):
     """Why the code did not start; `kind` is one of the manager's StartFailure values."""
@@ -21,6 +25,23 @@ class Failure(NamedTuple):
     def to_message(self) -> Message:
         """As it goes over the control channel."""
         return {"type": "failed", **self._asdict()}
+
+    @classmethod
+    def from_message(cls, message: Message) -> "Failure":
+        """What the app's process says; user code can say it too, so it is cut to size."""
+        line = message.get("line")
+        is_line = type(line) is int and 0 < line < _MOST_LINES
+        return cls(
+            kind=_text(message.get("kind"), 40),
+            reason=_text(message.get("reason"), _REASON_CHARACTERS),
+            file=_text(message.get("file"), 200),
+            line=line if is_line else None,
+            traceback=_text(message.get("traceback"), _TRACEBACK_CHARACTERS),
+        )
+
+
+def _text(value: object, most: int) -> str:
+    return value[:most] if isinstance(value, str) else ""
 
 
 def how_it_ended(status: int) -> str:

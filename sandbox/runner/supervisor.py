@@ -142,8 +142,11 @@ class Supervisor:
         try:
             task = Task.from_message(message)
             self._start(task, message, listener)
-        except (TaskError, OSError) as error:
+        except TaskError as error:
             self._failure = Failure("exception", str(error))
+            self._kill_child()
+        except OSError:  # it died while nobody looked: no code got there, another blank may take it
+            self._state = "blank"
             self._kill_child()
         finally:
             if listener is not None:
@@ -154,7 +157,8 @@ class Supervisor:
             return
         if (listener is None) != (task.listener == "dial"):
             raise TaskError("the listener did not come as it was announced")
-        self._child.hand_over({**message, "proxy_port": self._forwarder.port}, listener)
+        order = {**message, "redact": [], "proxy_port": self._forwarder.port}
+        self._child.hand_over(order, listener)
         self._manager.tell({"type": "specialising"})
         self._seconds = task.seconds
         self._identity = {"api_id": task.api_id, "version_id": task.version_id}
@@ -187,7 +191,7 @@ class Supervisor:
                 self._timers.cancel("start")
                 self._manager.tell({"type": "ready"})
             case "failed", "starting" if self._failure is None:
-                self._failure = self._journal.clean(message)
+                self._failure = self._journal.clean(Failure.from_message(message).to_message())
                 self._timers.cancel("start")
                 self._timers.set("kill", _LAST_WORDS_SECONDS, self._kill_child)
             case "busy", "running":

@@ -183,6 +183,7 @@ async def app(scope, receive, send): ...
     "spoil",
     [
         "os.write(3, b'nonsense' * 99)",
+        "os.write(3, b'\\x00\\x00\\x03\\xe0' + b'[' * 496 + b']' * 496)",
         "os.close(3)",
         "os.write(3, b'\\x00\\x00\\x00\\x02{}' * 999)",
     ],

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sandbox.runner import failures
 from sandbox.runner.context import apply_context, take_header
+from sandbox.runner.endings import Failure
 from sandbox.runner.frames import MAX_FRAME, Decoder, FrameError, encode
 from sandbox.runner.logs import LineRate, LineSplitter, Ring
 from sandbox.types import StartFailure
@@ -157,6 +158,19 @@ def test_a_websocket_keeps_a_websocket_scheme() -> None:
     given_scope = scope(kind="websocket")
     apply_context(given_scope, b"1.2.3.4 5 https /a id")
     assert given_scope["scheme"] == "wss"
+
+
+@pytest.mark.parametrize("nonsense", [[[]] * 9, 10**4000, {"a": {}}, "x" * 500_000, True, -1, None])
+def test_what_user_code_says_about_a_failure_is_cut_to_size(nonsense: object) -> None:
+    names = ("kind", "reason", "file", "line", "traceback")
+    said = Failure.from_message(dict.fromkeys(names, nonsense)).to_message()
+    assert said["line"] is None
+    assert len(encode(said)) < 100_000
+
+
+def test_a_true_report_of_a_failure_passes_unchanged() -> None:
+    failure = Failure("exception", "ValueError: x", "app.py", 3, "Traceback")
+    assert Failure.from_message(failure.to_message()) == failure
 
 
 def test_the_runners_kinds_are_the_managers() -> None:
