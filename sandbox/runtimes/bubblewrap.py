@@ -13,12 +13,12 @@ import structlog
 
 from sandbox.runtimes import bubblewrap_args as args
 from sandbox.runtimes import bubblewrap_host as host
-from sandbox.runtimes import cgroup, seccomp
+from sandbox.runtimes import cgroup, mounts, seccomp
 from sandbox.runtimes.base import Found, Handle, Launch, RuntimeUnavailableError
 from sandbox.runtimes.bubblewrap_process import BubblewrapProcess, Start, start
 from sandbox.runtimes.cgroup_find import find_groups
 from sandbox.runtimes.identity import NOBODY, uid_of
-from sandbox.runtimes.root import RunnerRoot, build_root
+from sandbox.runtimes.root import CONTROL, RunnerRoot, build_root
 from sandbox.types import EndReason, Resources, Tier
 
 _log = structlog.get_logger()
@@ -138,11 +138,14 @@ class BubblewrapRuntime:
         """Limits and walls this host cannot give."""
         host.find_program()
         missing = list(self._groups.missing)
+        if not self._groups.can_freeze:
+            missing.append("freezing")
         if self._filter is None:
             missing.append("system call filter")
         if os.geteuid() != 0:
-            missing.append("own user for each sandbox")
-        return (*missing, "noexec on /tmp")  # bubblewrap has no option for it
+            # bubblewrap has no options for the last two; only root can do it in its place
+            missing += ["own user for each sandbox", "noexec on /tmp", "inode limit on /tmp"]
+        return tuple(missing)
 
     async def launch(self, launch: Launch) -> Handle:
         """Start a blank in its own group."""
@@ -207,7 +210,12 @@ class BubblewrapRuntime:
             seccomp=self._filter,
             limits=limits,
             enter_group=(lambda _: None) if group is None else group.add,
+            finish=partial(self._finish, resources=launch.resources, identity=identity),
         )
+
+    async def _finish(self, pid: int, *, resources: Resources, identity: args.Identity) -> None:
+        if identity.by_root:
+            await mounts.remount(pid, args.tmp_options(resources), last=CONTROL)
 
     def _identity(self, sandbox_id: str) -> args.Identity:
         by_root = os.geteuid() == 0

@@ -13,6 +13,7 @@ from sandbox.types import Resources
 SHM_BYTES = 8 * 1024 * 1024
 PROCESS_PREFIX = "sandgate"
 OPEN_FILES = 4096
+TMP_FILES = 16384
 # address space beside the memory limit: thread stacks and mapped files that nothing touches
 ADDRESS_SPARE = 4 * 1024**3
 # of the host, and readable by everybody
@@ -91,6 +92,15 @@ def arguments(
         *("--info-fd", str(descriptors.info), "--block-fd", str(descriptors.block)),
         *_filter(descriptors.seccomp),
     ]
+
+
+def tmp_options(resources: Resources) -> dict[str, str]:
+    """What the writable folders get beyond bubblewrap's own options, where root can give it."""
+    inodes = f"nr_inodes={TMP_FILES}"
+    return {
+        TMP: f"size={resources.tmp_mb * 1024 * 1024},{inodes},mode=1777",
+        SHM: f"size={SHM_BYTES},{inodes},mode=1777",
+    }
 
 
 def command(identity: Identity) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from sandbox.runtimes.base import RuntimeUnavailableError
@@ -29,6 +29,7 @@ class Start:
     seccomp: bytes | None
     limits: dict[str, int]  # of each process, by the names of `resource` without RLIMIT_
     enter_group: Callable[[int], None]
+    finish: Callable[[int], Awaitable[None]]  # what is left to be done to the first process
 
 
 class BubblewrapProcess:
@@ -113,6 +114,7 @@ async def start(how: Start) -> BubblewrapProcess:
             pid = await _child_of(info.ours)
             child = os.pidfd_open(pid)
             how.enter_group(pid)
+            await how.finish(pid)
             for name, value in how.limits.items():
                 resource.prlimit(pid, getattr(resource, f"RLIMIT_{name}"), (value, value))
             os.write(block.ours, b"1")

@@ -88,9 +88,12 @@ class DockerRuntime:
 
     async def launch(self, launch: Launch) -> Handle:
         """Create and start a container; a failed or cancelled start leaves none."""
+        if self._root is None:
+            raise RuntimeUnavailableError("docker is not prepared")
         fields = docker_spec.container_fields(
             launch,
             image=self._image,
+            root=self._root.path,
             uid=NOBODY if self._facts.remaps_users else uid_of(launch.sandbox_id),
             profile=self._profile,
             facts=self._facts,

@@ -18,6 +18,7 @@ LABEL_SANDBOX = "sandgate.sandbox"
 SHM_BYTES = 8 * 1024 * 1024
 OPEN_FILES = 4096
 TMP_FILES = 16384
+HOSTS = "etc/hosts"
 # the host's own processes are to survive when the host itself runs out of memory
 OOM_SCORE = 500
 
@@ -40,9 +41,9 @@ def container_name(sandbox_id: str) -> str:
 
 
 def container_fields(
-    launch: Launch, *, image: str, uid: int, profile: str, facts: EngineFacts
+    launch: Launch, *, image: str, root: Path, uid: int, profile: str, facts: EngineFacts
 ) -> dict[str, Any]:
-    """Arguments of the engine client's `create_container`."""
+    """Arguments of the engine client's `create_container`; `root` is the runner root."""
     return {
         "image": image,
         "name": container_name(launch.sandbox_id),
@@ -61,7 +62,7 @@ def container_fields(
         "tty": False,
         "network_disabled": True,
         "stop_signal": "SIGTERM",
-        "host_config": _host_config(launch, uid=uid, profile=profile, facts=facts),
+        "host_config": _host_config(launch, root, uid=uid, profile=profile, facts=facts),
     }
 
 
@@ -76,11 +77,13 @@ def update_fields(resources: Resources) -> dict[str, Any]:
     }
 
 
-def _host_config(launch: Launch, *, uid: int, profile: str, facts: EngineFacts) -> dict[str, Any]:
+def _host_config(
+    launch: Launch, root: Path, *, uid: int, profile: str, facts: EngineFacts
+) -> dict[str, Any]:
     return {
         **_walls(profile, facts),
         **_limits(launch.resources, facts),
-        **_files(launch, uid),
+        **_files(launch, root, uid),
         "Init": False,  # the runner's supervisor is the first process and reaps
         "LogConfig": {"Type": "none", "Config": {}},
         "AutoRemove": True,
@@ -127,7 +130,7 @@ def _ulimits(resources: Resources, facts: EngineFacts) -> dict[str, int]:
     return limits
 
 
-def _files(launch: Launch, uid: int) -> dict[str, Any]:
+def _files(launch: Launch, root: Path, uid: int) -> dict[str, Any]:
     size = launch.resources.tmp_mb * 1024 * 1024
     options = f"size={size},nr_inodes={TMP_FILES},mode=0700,uid={uid},gid={uid}"
     return {
@@ -135,6 +138,7 @@ def _files(launch: Launch, uid: int) -> dict[str, Any]:
         "ShmSize": SHM_BYTES,
         "Mounts": [
             _read_only(launch.control_dir, CONTROL),
+            _read_only(root / HOSTS, f"/{HOSTS}"),  # engines put an empty one over the image's
             *([] if launch.layer is None else [_read_only(launch.layer, LAYER)]),
         ],
     }

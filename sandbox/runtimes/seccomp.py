@@ -37,6 +37,8 @@ def compile_filter(profile: dict[str, Any], machine: str = platform.machine()) -
         raise SeccompMissingError(f"libseccomp is missing: {error}") from error
     default = pyseccomp.ERRNO(profile["defaultErrnoRet"])
     filter_ = pyseccomp.SyscallFilter(default)
+    # the 32-bit and the x32 way into the kernel: whoever takes one wants past this list
+    filter_.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
     for rule in profile["syscalls"]:
         action = _action(pyseccomp, rule)
         if action != default:

@@ -1,12 +1,14 @@
 """What every runtime promises its manager; one suite over all of them, the double included."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from sandbox.channel import ChannelClosedError
 from sandbox.runtimes.base import Runtime, RuntimeUnavailableError
 from sandbox.types import EndReason, Resources
 from tests.support import residue
@@ -161,7 +163,8 @@ async def test_the_kernel_ending_something_for_memory_is_noticed(
     async with launched(runtime, folder, installation, SMALL) as blank:
         await blank.specialise(HUNGRY)
         call = asyncio.create_task(blank.get())
-        await blank.heard("exited")
+        with contextlib.suppress(ChannelClosedError):  # gVisor's kernel goes down as a whole
+            await blank.heard("exited")
         assert await blank.handle.end_reason() is EndReason.MEMORY
         await asyncio.gather(call, return_exceptions=True)
 
@@ -245,8 +248,5 @@ async def test_nothing_is_missing_on_this_host_but_what_the_runtime_cannot_do(
     name: str, runtime: Runtime
 ) -> None:
     """Runs as root on the machines that build this, so every limit must work."""
-    lacks = {
-        "bubblewrap": ("noexec on /tmp",),
-        "gvisor": ("inode limit on /tmp", "process limit of user code"),
-    }
+    lacks = {"gvisor": ("inode limit on /tmp", "process limit of user code")}
     assert await runtime.check() == lacks.get(name, ())

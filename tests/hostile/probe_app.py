@@ -95,7 +95,15 @@ def families() -> dict[str, str]:
     return {
         name: attempt(lambda n=number: socket.socket(n, socket.SOCK_RAW))
         for name, number in FAMILIES.items()
-    } | {"netfilter": attempt(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12))}
+    } | {
+        "netlink": attempt(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)),
+        "netfilter": attempt(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)),
+        "icmp": attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1)),
+        "raw": attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 6)),
+        "sctp": attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132)),
+        "sctp6": attempt(lambda: socket.socket(socket.AF_INET6, socket.SOCK_SEQPACKET, 0)),
+        "mptcp": attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)),
+    }
 
 
 @app.get("/network")
@@ -106,9 +114,10 @@ def network() -> dict[str, Any]:
             sock.settimeout(2)
             return attempt(lambda: sock.connect((host, port)))
 
+    lines = Path("/proc/net/dev").read_text().splitlines()
     targets = ["169.254.169.254", "172.17.0.1", "8.8.8.8", "fd00:ec2::254", "::ffff:8.8.8.8"]
     return {
-        "interfaces": sorted(name for _, name in socket.if_nameindex()),
+        "interfaces": [line.partition(":")[0].strip() for line in lines[2:]],
         "dialled": {host: dial(host, 80) for host in targets},
         "resolved": attempt(lambda: socket.getaddrinfo("example.com", 80)),
     }

@@ -71,10 +71,12 @@ def test_user_is_not_root_and_no_two_are_the_same(inspected: list[dict[str, Any]
     assert not [user for user in users if user.startswith(("0:", "root")) or not user]
 
 
-def test_the_only_mount_is_the_control_socket_read_only(inspected: list[dict[str, Any]]) -> None:
+def test_only_the_control_sockets_and_a_host_list_are_mounted_read_only(
+    inspected: list[dict[str, Any]],
+) -> None:
     for one in inspected:
-        mounts = [(mount["Destination"], mount["RW"]) for mount in one["Mounts"]]
-        assert mounts == [("/ctl", False)]
+        mounts = {(mount["Destination"], mount["RW"]) for mount in one["Mounts"]}
+        assert mounts == {("/ctl", False), ("/etc/hosts", False)}
         assert set(one["HostConfig"]["Tmpfs"]) == {"/tmp"}
         assert "noexec" in one["HostConfig"]["Tmpfs"]["/tmp"]
 

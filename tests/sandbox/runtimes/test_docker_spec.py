@@ -13,12 +13,13 @@ LAUNCH = Launch(
     labels={"sandgate.installation": "here", "colour": "blue"},
 )
 MB = 1024 * 1024
+RUNNER_ROOT = Path("/data/root")
 MODERN = EngineFacts(cgroup_version=2, remaps_users=False)
 
 
 def test_the_whole_request_on_a_modern_engine() -> None:
     assert container_fields(
-        LAUNCH, image="img:1", uid=70000, profile='{"a":1}', facts=MODERN
+        LAUNCH, image="img:1", root=RUNNER_ROOT, uid=70000, profile='{"a":1}', facts=MODERN
     ) == {
         "image": "img:1",
         "name": "sandgate-s1",
@@ -78,7 +79,14 @@ def test_the_whole_request_on_a_modern_engine() -> None:
                     "Target": "/ctl",
                     "ReadOnly": True,
                     "BindOptions": {"Propagation": "rprivate"},
-                }
+                },
+                {
+                    "Type": "bind",
+                    "Source": "/data/root/etc/hosts",
+                    "Target": "/etc/hosts",
+                    "ReadOnly": True,
+                    "BindOptions": {"Propagation": "rprivate"},
+                },
             ],
             "Init": False,
             "LogConfig": {"Type": "none", "Config": {}},
@@ -90,26 +98,26 @@ def test_the_whole_request_on_a_modern_engine() -> None:
 
 def test_swappiness_is_set_only_where_the_old_groups_have_it() -> None:
     old = EngineFacts(cgroup_version=1, remaps_users=False)
-    fields = container_fields(LAUNCH, image="i", uid=1, profile="", facts=old)
+    fields = container_fields(LAUNCH, image="i", root=RUNNER_ROOT, uid=1, profile="", facts=old)
     assert fields["host_config"]["MemorySwappiness"] == 0
 
 
 def test_no_process_count_per_user_when_the_engine_shares_one_user() -> None:
     shared = EngineFacts(cgroup_version=2, remaps_users=True)
-    fields = container_fields(LAUNCH, image="i", uid=1, profile="", facts=shared)
+    fields = container_fields(LAUNCH, image="i", root=RUNNER_ROOT, uid=1, profile="", facts=shared)
     assert "nproc" not in {limit["Name"] for limit in fields["host_config"]["Ulimits"]}
 
 
 def test_labels_of_a_launch_cannot_hide_whose_container_it_is() -> None:
     launch = Launch("s1", Path("/c"), Resources(), {"sandgate.sandbox": "other"})
-    fields = container_fields(launch, image="i", uid=1, profile="", facts=MODERN)
+    fields = container_fields(launch, image="i", root=RUNNER_ROOT, uid=1, profile="", facts=MODERN)
     assert fields["labels"]["sandgate.sandbox"] == "s1"
 
 
 def test_installed_packages_are_mounted_read_only() -> None:
     launch = Launch("s1", Path("/c"), Resources(), {}, layer=Path("/data/layers/abc"))
-    fields = container_fields(launch, image="i", uid=1, profile="", facts=MODERN)
-    assert fields["host_config"]["Mounts"][1] == {
+    fields = container_fields(launch, image="i", root=RUNNER_ROOT, uid=1, profile="", facts=MODERN)
+    assert fields["host_config"]["Mounts"][-1] == {
         "Type": "bind",
         "Source": "/data/layers/abc",
         "Target": "/layer",
@@ -122,7 +130,7 @@ def test_gvisor_is_asked_for_by_name_and_without_the_filter_it_would_not_use() -
     facts = EngineFacts(
         cgroup_version=1, remaps_users=False, runtime="runsc", filters_calls=False, name="gvisor"
     )
-    fields = container_fields(LAUNCH, image="i", uid=1, profile="{}", facts=facts)
+    fields = container_fields(LAUNCH, image="i", root=RUNNER_ROOT, uid=1, profile="{}", facts=facts)
     assert fields["host_config"]["Runtime"] == "runsc"
     assert fields["host_config"]["SecurityOpt"] == ["no-new-privileges:true"]
     assert fields["labels"]["sandgate.runtime"] == "gvisor"

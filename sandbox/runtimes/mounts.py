@@ -1,0 +1,70 @@
+"""Remounts folders inside a sandbox that waits to run, with options bubblewrap does not know.
+
+A mount can only be changed from within its own mount namespace. One short-lived thread of this
+process enters it, makes the calls and ends; nothing of the sandbox has run by then.
+"""
+
+import asyncio
+import ctypes
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+CLONE_FS = 0x200
+CLONE_NEWNS = 0x20000
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 2, 4, 8, 32
+FLAGS = MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC
+SECONDS = 10.0
+PAUSE = 0.001
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+async def remount(pid: int, options: Mapping[str, str], *, last: str) -> None:
+    """Give tmpfs folders of the process's mount namespace these options, and noexec.
+
+    Waits until `last`, a mount point that the host has not, shows that all are made. Raises
+    OSError, TimeoutError among them.
+    """
+    deadline = asyncio.get_running_loop().time() + SECONDS
+    while last not in _mount_points(pid):
+        if asyncio.get_running_loop().time() > deadline:
+            raise TimeoutError(f"bubblewrap made no {last}")
+        await asyncio.sleep(PAUSE)
+    failed: list[OSError] = []
+    thread = threading.Thread(target=_in_namespace, args=(pid, dict(options), failed), daemon=True)
+    thread.start()
+    await asyncio.to_thread(thread.join, SECONDS)
+    if thread.is_alive():
+        raise TimeoutError("the kernel does not answer")
+    if failed:
+        raise failed[0]
+
+
+def _mount_points(pid: int) -> set[str]:
+    """As the process sees them; OSError when it is gone."""
+    lines = Path(f"/proc/{pid}/mountinfo").read_text("utf-8", "replace").splitlines()
+    if not lines:
+        raise ProcessLookupError(f"process {pid} has ended")
+    return {line.split(" ", 5)[4] for line in lines}
+
+
+def _in_namespace(pid: int, options: dict[str, str], failed: list[OSError]) -> None:
+    """The whole life of the thread: from `setns` on it opens no file and imports nothing."""
+    try:
+        namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _checked(_LIBC.unshare(CLONE_FS))  # its own root and folder, apart from our threads'
+            _checked(_LIBC.setns(namespace, CLONE_NEWNS))
+        finally:
+            os.close(namespace)
+        for folder, text in options.items():
+            _checked(_LIBC.mount(b"tmpfs", folder.encode(), None, FLAGS, text.encode()))
+    except OSError as error:
+        failed.append(error)
+
+
+def _checked(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
