@@ -169,11 +169,14 @@ def test_only_settings_reads_the_environment(path: Path) -> None:
 
 # Each with its reason: a child's environment is made from ours; the user's own
 # configuration folder is named by XDG_CONFIG_HOME; the runner empties its environment;
-# the builder of layers, inside a sandbox, hands its own on to the installer.
+# the builder of layers, inside a sandbox, hands its own on to the installer; the runner fills
+# the environment of the app; probes look for what is in it.
 ENVIRONMENT_READERS = {
     "gateway/cli/children.py",
     "gateway/cli/client/credentials.py",
     "sandbox/layers/builder_app.py",
+    "sandbox/probes/inside.py",
     "sandbox/runner/__main__.py",
     "sandbox/runner/child.py",
+    "sandbox/runner/surroundings.py",
 }

@@ -31,13 +31,14 @@ DOOR_ENVIRONMENT = ("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `environment` names the variables that are passed on; None passes all."""
+    """What to run. `environment` names the variables that are passed on; None passes all but `hidden`."""
 
     name: str
     arguments: Sequence[str]
     log_file: Path
     pass_fds: Sequence[int] = ()
     environment: Sequence[str] | None = None
+    hidden: Sequence[str] = ()
     stop_seconds: float = 15.0
     extra: Mapping[str, str] = field(default_factory=dict)
     become: Callable[[], None] | None = None  # in the child, before exec: who it is from then on
@@ -46,7 +47,8 @@ class Program:
 def environment_of(program: Program) -> dict[str, str]:
     """The child's environment: a chosen part of ours plus what the program adds."""
     names = os.environ if program.environment is None else program.environment
-    return {name: os.environ[name] for name in names if name in os.environ} | dict(program.extra)
+    passed = {name for name in names if name in os.environ} - set(program.hidden)
+    return {name: os.environ[name] for name in passed} | dict(program.extra)
 
 
 def _die_with(parent: int, become: Callable[[], None] | None) -> Callable[[], None]:

@@ -159,11 +159,9 @@ class Identities:
         return {"HOME": "/"} if self.are_own else {}
 
     @property
-    def environment(self) -> tuple[str, ...] | None:
-        """Variables that are passed on; a user without a home is not shown root's."""
-        if not self.are_own:
-            return None
-        return tuple(sorted(set(os.environ) - {"HOME", "USER", "LOGNAME", "MAIL", "PWD", "OLDPWD"}))
+    def hidden(self) -> tuple[str, ...]:
+        """Variables that are not passed on: what they tell is about root."""
+        return ("USER", "LOGNAME", "MAIL", "PWD", "OLDPWD") if self.are_own else ()
 
 
 def identities(data_dir: Path, run_dir: Path) -> Identities:

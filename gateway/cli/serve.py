@@ -131,7 +131,7 @@ def _programs(
         (*sandgate, "gateway", "--fd", str(listener.fileno()), "--run-dir", str(run_dir)),
         files.fresh_log(data_dir, "gateway"),
         pass_fds=(listener.fileno(),),
-        environment=users.environment,
+        hidden=users.hidden,
         extra=own,
         become=users.gateway,
     )
@@ -139,7 +139,7 @@ def _programs(
         "worker",
         (*sandgate, "worker", "--run-dir", str(run_dir)),
         files.fresh_log(data_dir, "worker"),
-        environment=users.environment,
+        hidden=users.hidden,
         extra=own,
         become=users.gateway,
     )

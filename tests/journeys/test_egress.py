@@ -151,11 +151,11 @@ def test_without_a_list_nothing_is_reached(online: Installation) -> None:
 
 def test_a_changed_list_counts_at_once_without_a_restart(api: Deployed) -> None:
     assert get(api, "http://api.example.com/")["status"] == 200
-    before = [one["sandbox_id"] for one in api.sandboxes()]
+    before = [one["id"] for one in api.sandboxes()]
     api.send("PATCH", "", 200, json={"egress": {"hosts": ["other.example.com"]}})
     assert get(api, "http://api.example.com/")["status"] == 403
     assert get(api, "http://other.example.com/")["status"] == 200
-    assert [one["sandbox_id"] for one in api.sandboxes()] == before
+    assert [one["id"] for one in api.sandboxes()] == before
 
 
 def test_a_refusal_stands_in_the_owners_log(api: Deployed) -> None:

@@ -62,10 +62,10 @@ async def die() -> None:
     ],
 )
 def hasty(request: pytest.FixtureRequest) -> Iterator[Installation]:
-    """An installation in which a call has three seconds, and one of them on the CPU."""
+    """An installation in which a call has six seconds, and one of them on the CPU."""
     require(request.param)
     with installation(
-        SANDBOX_RUNTIME=request.param, CALL_DEADLINE_SECONDS="3", CALL_CPU_SECONDS="1.5"
+        SANDBOX_RUNTIME=request.param, CALL_DEADLINE_SECONDS="6", CALL_CPU_SECONDS="1"
     ) as running:
         yield running
 

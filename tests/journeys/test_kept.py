@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.journeys.callers import at_once, crowd
-from tests.support.deployed import deployed
+from tests.support.deployed import Deployed, deployed
 from tests.support.engines import require
 from tests.support.installation import Installation, installation
 from tests.support.waiting import until_blocking
@@ -62,6 +62,11 @@ def test_several_instances_share_slow_calls(made: Installation) -> None:
         assert len(ready) == 3
 
 
+def until_frozen(api: Deployed) -> None:
+    """Wait until its only sandbox takes no processor time any more."""
+    until_blocking(lambda: api.sandboxes()[0]["status"] == "frozen", 20)
+
+
 def test_a_quiet_sandbox_is_frozen_and_goes_on_where_it_was() -> None:
     for runtime in TIERS:
         require(runtime)
@@ -70,7 +75,7 @@ def test_a_quiet_sandbox_is_frozen_and_goes_on_where_it_was() -> None:
             deployed(made, "quiet", COUNTS) as api,
         ):
             assert api.ask() == 1
-            until_blocking(lambda api=api: api.sandboxes()[0]["status"] == "frozen", 20)
+            until_frozen(api)
             assert api.ask() == 2
 
 

@@ -108,9 +108,9 @@ def test_root_gives_its_children_users_of_their_own(tmp_path: Path) -> None:
     found = identities(tmp_path, tmp_path)
     assert found.are_own
     assert found.manager_arguments == ("--client-uid", str(GATEWAY.uid))
-    assert "HOME" not in (found.environment or ())
+    assert (found.home, "USER" in found.hidden) == ({"HOME": "/"}, True)
 
 
 def test_without_users_of_their_own_children_stay_what_they_are() -> None:
-    assert (Identities().manager_arguments, Identities().environment) == ((), None)
+    assert (Identities().manager_arguments, Identities().hidden) == ((), ())
     assert Identities().home == {}
