@@ -31,7 +31,7 @@ DOOR_ENVIRONMENT = ("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `environment` names the variables that are passed on; None passes all but `hidden`."""
+    """What to run. `environment` names the variables that are passed on, None all but `hidden`."""
 
     name: str
     arguments: Sequence[str]

@@ -120,20 +120,21 @@ async def crowd(runtime: str, data_dir: Path, count: int) -> list[Row]:
         times = [one[0] for one in outcomes if isinstance(one, tuple)]
         for one in failed[:3]:
             print(f"  failed: {one}", file=sys.stderr)
+        await asyncio.gather(*(_claim(it) for _ in range(100 - count)))
         memory = it.rss_mb()
     row = of_times(runtime, f"{count} cold APIs at once ({took:.1f} s in all)", times, 0, 0)
     return [
         Row(**{**asdict(row), "bar": "none fails", "held": not failed}),
         Row(
             runtime,
-            f"manager with {count} sandboxes",
+            "manager with 100 sandboxes",
             "MB",
             1,
             memory,
             memory,
             "≤ 80",
             memory <= 80,
-        ),  # fmt: skip
+        ),
     ]
 
 

@@ -111,7 +111,7 @@ def test_an_allowed_host_answers(api: Deployed, scheme: str) -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize(
     "host",
-    ["other.example.com", "unknown.example.net", FAR, "127.0.0.1", "[::1]", "2130706433", "0x7f.1"],
+    ["other.example.com", "unknown.example.net", FAR, "2130706433", "0x7f.1"],
 )
 def test_a_host_that_is_not_allowed_is_refused(api: Deployed, scheme: str, host: str) -> None:
     answer = get(api, f"{scheme}://{host}/")
