@@ -86,11 +86,11 @@ class Keeper:
     async def look_for_wear(self) -> None:
         """Age and memory of all that take calls; what is frozen does not change."""
         for live in list(self._fleet.members.values()):
-            if live.status is Status.READY and live.baseline is not None:
+            if live.status is Status.READY and live.has_lease:
                 if not live.frost.frozen:
                     live.memory = await live.memory_bytes()
-                self._judge(live)
-            elif live.status is Status.READY:
+                if live.baseline is None:  # adopted: what it used at first nobody knows
+                    live.baseline = live.memory
                 self._judge(live)
 
     def _judge(self, live: Live) -> None:

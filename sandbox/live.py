@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from sandbox import verdicts
@@ -122,6 +123,11 @@ class Live:
     def tenant_id(self) -> str:
         """Whose share of the machine it uses."""
         return self.spec.tenant_id if self.spec else ""
+
+    @property
+    def has_lease(self) -> bool:
+        """False for builders: they are used until they are thrown away."""
+        return self.renewed_at != inf
 
     def names(self) -> dict[str, str]:
         """Ids for a log line."""

@@ -207,7 +207,7 @@ class Starter:
         layer: Path | None,
     ) -> AsyncIterator[Path]:
         """See `sandbox.layers.builder.Builder`."""
-        spec = SandboxSpec("builder", "1", resources=resources, layer="built-in" if layer else "")
+        spec = SandboxSpec("(builder)", "1", resources=resources, layer="built-in" if layer else "")
         order = Assignment(
             spec,
             Bundle(code, dict(environment), EgressPolicy(egress_hosts)),
@@ -219,7 +219,7 @@ class Starter:
         live = self._fleet.take_builder(spec, self._engines.reaching(None), layer)
         try:
             await self._fleet.launched(live)
-            live.renewed_at = inf  # it has no lease: it is used until it is thrown away
+            live.renewed_at = inf  # its lease never ends: see Live.has_lease
             await live.specialise(order, Stopwatch())
             yield live.socket_path
         except (BlankLostError, LaunchFailedError) as error:

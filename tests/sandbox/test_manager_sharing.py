@@ -231,7 +231,7 @@ async def test_a_throwaway_sandbox_answers_and_is_gone(tmp_path: Path) -> None:
             assert path.exists()
             (one,) = [box for box in it.manager.status().sandboxes if box.spec]
             assert it.runtime.layer_of(one.sandbox_id) == tmp_path
-            it.clock.now += 1000  # it has no lease that could end
+            it.clock.now += 1_000_000  # it has no lease that could end
             it.manager.tick()
             await it.manager.look_for_wear()
             assert one.sandbox_id in it.runtime.sandbox_ids

@@ -3,8 +3,11 @@
 import asyncio
 import contextlib
 import json
+import os
 import stat
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,9 +22,14 @@ from sandbox.server import listening
 from sandbox.types import (
     Bundle,
     CapacityError,
+    DependencyError,
+    EgressPolicy,
+    EndReason,
     ManagerUnavailableError,
     StartFailedError,
     StartFailure,
+    Tier,
+    TierUnavailableError,
 )
 from tests.support.managing import Managed, call, managed, spec
 from tests.support.waiting import until
@@ -49,6 +57,60 @@ async def test_client_acquires_renews_finds_and_retires() -> None:
         assert await client.find(spec()) is None
         await client.acquire(spec(), Bundle(""))
         assert await client.stop_api("api") == 1
+
+
+async def test_client_asks_about_an_api_and_its_endings() -> None:
+    async with served() as (_, client):
+        lease = await client.acquire(spec(), Bundle("", {"A": "x"}))
+        await client.set_egress("api", EgressPolicy(("a.example",)))
+        await client.overdue(lease.sandbox_id)
+        await client.retire(lease.sandbox_id)
+        (ended,) = await client.sandboxes("api")
+        assert (ended.status, ended.end) == ("ended", EndReason.STOPPED)
+        with pytest.raises(DependencyError):
+            await client.lock(["httpx"])
+        with pytest.raises(TierUnavailableError):
+            await client.acquire(replace(spec(), floor=Tier.VM), Bundle(""))
+
+
+async def test_a_bundle_out_of_bounds_is_refused_and_the_connection_goes_on() -> None:
+    async with served() as (_, client):
+        with pytest.raises(ValueError, match="variable"):
+            await client.acquire(spec(), Bundle("", {"A-B": "x"}))
+        assert (await client.status()).engine_ok
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has other users' processes as clients")
+async def test_another_user_may_connect_only_when_it_is_named(tmp_path: Path) -> None:
+    us, them, stranger = os.geteuid(), 805_306_366, 805_306_365
+    async with managed() as it:
+        it.paths.make(passable=True)
+        Path(it.settings.data_dir).chmod(0o711)
+        async with listening(it.manager, it.paths.manager_socket, (them,)):
+            found = it.paths.manager_socket.stat()
+            assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (them, 0o600)
+            for uid, answered in [(us, True), (them, True), (stranger, False)]:
+                assert (
+                    await asyncio.to_thread(may_connect, it.paths.manager_socket, uid) == answered
+                )
+
+
+def may_connect(path: Path, uid: int) -> bool:
+    """Whether a process of this user gets an answer."""
+    asking = (
+        "import os, socket, sys; os.setgroups([]); os.setuid(int(sys.argv[3]));"
+        "s = socket.socket(socket.AF_UNIX); s.settimeout(10);"
+        "s.connect(sys.argv[1]); s.sendall(bytes.fromhex(sys.argv[2])); sys.exit(not s.recv(4))"
+    )
+    message = encode({"id": 1, "op": "status"}).hex()
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", asking, str(path), message, str(uid)],
+        cwd="/",
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    return done.returncode == 0
 
 
 async def test_client_raises_what_the_manager_says() -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from sandbox import reconcile, settings, verdicts
+from sandbox.history import History
 from sandbox.logbook import Logbook, SandboxLog
 from sandbox.paths import RunPaths, UnsafeDirectoryError, make_private, runtime_dir
 from sandbox.reconcile import State
 from sandbox.runtimes.base import Found
-from sandbox.types import EndReason, StartFailure, Tier
+from sandbox.types import EndReason, SandboxStatus, StartFailure, Tier
 from tests.support.managing import short_directory, spec
 
 REQUIRED = ["--data-dir", "/d", "--run-dir", "/r", "--installation", "one"]
@@ -59,10 +60,32 @@ def test_settings_come_from_the_command_line() -> None:
     assert (given.runtime, given.policy.blanks, given.policy.maximum) == ("fake", 0, 7)
 
 
+def test_every_setting_of_a_sandbox_comes_from_the_command_line() -> None:
+    given = settings.parse(
+        [
+            *REQUIRED,
+            *("--client-uid", "1", "--client-uid", "2", "--tier-floor", "gvisor"),
+            *("--lease-seconds", "5", "--tenant-max", "7", "--life-seconds", "100"),
+            *("--call-cpu-seconds", "3", "--index-url", "https://i.example/simple"),
+            *("--cooldown-days", "1", "--package-allow", "a, b c", "--package-deny", ""),
+        ]
+    )
+    assert (given.client_uids, given.tier_floor) == ((1, 2), Tier.GVISOR)
+    assert (given.policy.lease_seconds, given.policy.tenant_max) == (5, 7)
+    assert (given.life_seconds, given.call_cpu_seconds) == (100, 3)
+    packages = settings.Packages("https://i.example/simple", 1, ("a", "b", "c"), ())
+    assert given.packages == packages
+    assert settings.parse([*REQUIRED, "--tier-floor", "none"]).tier_floor is None
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         ["--max", "0"],
+        ["--tenant-max", "0"],
+        ["--tier-floor", "paper"],
+        ["--client-uid", "-1"],
+        ["--lease-seconds", "0"],
         ["--blanks", "-1"],
         ["--idle-seconds", "0"],
         ["--start-seconds", "nan"],
@@ -89,6 +112,36 @@ def test_only_the_last_ended_log_of_an_api_is_kept() -> None:
         book.begin("api", name, log)
         book.end("api", name)
     assert [line.text for line in book.tail("api", 10)] == ["two"]
+
+
+def test_logs_of_ended_sandboxes_take_bounded_memory() -> None:
+    book = Logbook()
+    for number in range(200):
+        log = SandboxLog()
+        for _ in range(20):
+            log.add(1.0, "stdout", "x" * 4096)
+        book.begin(f"api-{number}", "one", log)
+        book.end(f"api-{number}", "one")
+    kept = [number for number in range(200) if book.tail(f"api-{number}", 1)]
+    assert kept == list(range(kept[0], 200))
+    assert len(kept) * 64 * 1024 <= 9 * 1024 * 1024
+
+
+def test_endings_are_remembered_for_a_bounded_number_of_apis() -> None:
+    history = History()
+    for number in range(600):
+        one = SandboxStatus("a", spec(api=f"api-{number}"), "ended", 1.0, end=EndReason.CPU)
+        history.ended(one)
+    assert history.of("api-0") == []
+    assert len(history.of("api-599")) == 1
+    assert history.pool().ends == {"cpu": 600}
+
+
+def test_a_line_of_ours_may_have_a_stream_of_its_own_and_a_sandboxs_may_not() -> None:
+    log = SandboxLog()
+    log.note("egress", "ours")
+    log.add(1.0, "egress", "theirs")
+    assert [line.stream for line in log.lines()] == ["egress", "stderr"]
 
 
 def test_a_failure_report_of_nonsense_is_still_a_failure() -> None:
