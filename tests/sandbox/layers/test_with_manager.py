@@ -24,7 +24,7 @@ from sandbox.settings import ManagerSettings
 from sandbox.types import Bundle, DependencyError, Lock, ManagerUnavailableError, SandboxSpec
 from tests.support.managing import call
 from tests.support.package_index import PackageIndex, package_index
-from tests.support.runtimes import REAL, new_installation, prepared, short_folder
+from tests.support.runtimes import EVERY, REAL, new_installation, prepared, short_folder
 from tests.support.waiting import until
 
 CODE = """
@@ -90,7 +90,7 @@ async def served(manager: Manager, lock: Lock, version: str) -> bytes:
     return (await call(lease.socket_path)).partition(b"\r\n\r\n")[2]
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", EVERY)
 async def test_two_versions_with_conflicting_pins_run_side_by_side(
     name: str, index: PackageIndex
 ) -> None:
