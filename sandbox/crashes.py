@@ -46,7 +46,7 @@ class CrashRecord:
 
     def wait(self, now: float) -> float:
         """Seconds until the next start is allowed; 0 when it is now."""
-        return max(0.0, self.at + back_off(self.count) - now)
+        return max(0.0, back_off(self.count) - (now - self.at))
 
     def is_over(self, now: float) -> bool:
         """Whether it is so long ago that nothing of it matters any more."""
