@@ -5,24 +5,26 @@ import sys
 from . import identity
 from .places import Places
 
-_OPTIONS = ("--control", "--uid", "--gid", "--layer", "--proxy-port")
+_OPTIONS = ("--control", "--uid", "--gid", "--orphan-seconds", "--layer", "--proxy-port")
+_USAGE = "runner: --control PATH [--uid N --gid N] [--orphan-seconds N]"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`--control PATH [--uid N --gid N]`; `--layer PATH` and `--proxy-port N` are for tests."""
+    """`--control PATH [--uid N --gid N] [--orphan-seconds N]`; the others are for tests."""
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     if "--uid" in options or "--gid" in options:
         identity.drop_privileges(int(options["--uid"]), int(options["--gid"]))
     identity.set_dumpable(False)
 
-    from .supervisor import Supervisor  # after root is gone: this imports all else
+    from .manager import ORPHAN_SECONDS  # after root is gone: this imports all else
+    from .supervisor import Supervisor
 
     places = Places(options["--control"])
     places = places._replace(
         layer=options.get("--layer", places.layer),
         proxy_port=int(options.get("--proxy-port", places.proxy_port)),
     )
-    return Supervisor(places).run()
+    return Supervisor(places, float(options.get("--orphan-seconds", ORPHAN_SECONDS))).run()
 
 
 def _parse(arguments: list[str]) -> dict[str, str]:
@@ -30,7 +32,7 @@ def _parse(arguments: list[str]) -> dict[str, str]:
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     unknown = [name for name in options if name not in _OPTIONS]
     if unknown or "--control" not in options or ("--uid" in options) != ("--gid" in options):
-        raise SystemExit("runner: --control PATH [--uid N --gid N] [--layer PATH] [--proxy-port N]")
+        raise SystemExit(_USAGE)
     return options
 
 

@@ -10,7 +10,7 @@ from .timers import Timers
 _DIAL_SECONDS = 30.0  # a blank that finds no manager is of no use
 _DIAL_EVERY = 0.05
 _REDIAL_EVERY = 0.25
-_ORPHAN_SECONDS = 60.0
+ORPHAN_SECONDS = 60.0  # so long one in service waits for the next manager
 _LAST_WORDS_SECONDS = 1.0
 
 
@@ -23,11 +23,13 @@ class Manager:
         timers: Timers,
         greeting: Callable[[], Iterable[Message]],
         give_up: Callable[[], None],
+        orphan_seconds: float = ORPHAN_SECONDS,
     ) -> None:
         self._path = path
         self._timers = timers
         self._greeting = greeting
         self._give_up = give_up
+        self._orphan_seconds = orphan_seconds
         self._link: Link | None = None
         self.keeps = False  # in service: survives the manager's absence
 
@@ -122,4 +124,4 @@ class Manager:
             self._give_up()  # nobody waits for a sandbox that was not in service yet
             return
         self._timers.set("redial", _REDIAL_EVERY, self._redial)
-        self._timers.set("orphan", _ORPHAN_SECONDS, self._give_up)
+        self._timers.set("orphan", self._orphan_seconds, self._give_up)

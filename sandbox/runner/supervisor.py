@@ -14,7 +14,7 @@ from .endings import STOPPED, Failure, ended, exited, how_it_ended
 from .forwarder import REMAKE_SECONDS, Forwarder
 from .frames import Message
 from .journal import Journal
-from .manager import Manager
+from .manager import ORPHAN_SECONDS, Manager
 from .page import new_page
 from .places import Places
 from .process import Child, Pipes, reap
@@ -44,10 +44,12 @@ _IGNORED = (
 class Supervisor:
     """Warming, then blank, then starting, then running, then gone; never back."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, orphan_seconds: float = ORPHAN_SECONDS) -> None:
         self._places = places
         self._timers = Timers()
-        self._manager = Manager(places.control, self._timers, self._greeting, self._end)
+        self._manager = Manager(
+            places.control, self._timers, self._greeting, self._end, orphan_seconds
+        )
         self._journal = Journal(self._manager.mention)
         self._page = new_page()
         self._state = "warming"
