@@ -13,15 +13,21 @@ from sandbox.doctor_report import (
     judge_disk,
     judge_limits,
     judge_namespaces,
+    judge_tiers,
     render,
 )
-from sandbox.runtimes import bubblewrap_host, packages, seccomp
+from sandbox.runtimes import bubblewrap_host, cgroup, packages, seccomp
 from sandbox.runtimes.base import RuntimeUnavailableError
+from sandbox.runtimes.bubblewrap_host import missing_here
 from sandbox.runtimes.cgroup_find import find_groups
+from sandbox.runtimes.choose import NO_VM
 from sandbox.runtimes.docker_errors import translated
 from sandbox.runtimes.docker_events import make_client
 from sandbox.runtimes.docker_facts import missing_of
+from sandbox.runtimes.docker_flavours import GVISOR, require_usable
+from sandbox.runtimes.gvisor import missing_under
 from sandbox.runtimes.root_plan import RUNNER_SOURCE
+from sandbox.types import Tier, TierStatus
 
 __all__ = ["Check", "examine", "render"]
 
@@ -29,12 +35,12 @@ ENGINE_SECONDS = 5.0
 MEGABYTE = 1024 * 1024
 
 
-async def examine(data_dir: Path, runtime: str = "auto") -> list[Check]:
+async def examine(data_dir: Path, runtime: str = "auto", floor: Tier | None = None) -> list[Check]:
     """Every check, one after the other, in the order they are best read."""
-    return await asyncio.to_thread(_examine, data_dir, runtime)
+    return await asyncio.to_thread(_examine, data_dir, runtime, floor)
 
 
-def _examine(data_dir: Path, runtime: str) -> list[Check]:
+def _examine(data_dir: Path, runtime: str, floor: Tier | None) -> list[Check]:
     info, engine = _engine()
     docker, bubblewrap = judge_any(engine, _bubblewrap(), runtime)
     alone = not docker.ok or runtime == "bubblewrap"
@@ -43,6 +49,7 @@ def _examine(data_dir: Path, runtime: str) -> list[Check]:
         docker,
         *_engine_limits(info),
         bubblewrap,
+        *judge_tiers(_tiers(info, docker, bubblewrap, groups), floor),
         # an engine sees to these itself
         *([judge_limits(groups.version, groups.missing, needed=False)] if alone else []),
         *([_filter()] if alone else []),
@@ -71,6 +78,33 @@ def _engine_limits(info: dict[str, Any] | None) -> list[Check]:
     missing = missing_of(info)
     detail = ", ".join(missing) or "every limit works"
     return [Check("docker limits", not missing, detail, "see docker info's warnings", False)]
+
+
+def _tiers(
+    info: dict[str, Any] | None, docker: Check, bubblewrap: Check, groups: cgroup.Hierarchies
+) -> list[TierStatus]:
+    """Each tier as far as it can be known without starting anything in it."""
+    runc = TierStatus(
+        Tier.RUNC, "docker", docker.ok, docker.detail, missing_of(info) if info else ()
+    )
+    bwrap = TierStatus(
+        Tier.BWRAP,
+        "bubblewrap",
+        bubblewrap.ok,
+        bubblewrap.detail,
+        missing_here(groups, has_filter=_filter().ok),
+    )
+    return [TierStatus(Tier.VM, "", False, NO_VM), _gvisor(info, docker, groups), runc, bwrap]
+
+
+def _gvisor(info: dict[str, Any] | None, docker: Check, groups: cgroup.Hierarchies) -> TierStatus:
+    if info is None:
+        return TierStatus(Tier.GVISOR, GVISOR.name, False, f"needs docker: {docker.detail}")
+    try:
+        require_usable(GVISOR, info)
+    except RuntimeUnavailableError as error:
+        return TierStatus(Tier.GVISOR, GVISOR.name, False, str(error))
+    return TierStatus(Tier.GVISOR, GVISOR.name, True, "", missing_under(info, groups))
 
 
 def _bubblewrap() -> Check:

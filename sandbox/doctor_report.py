@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sandbox.types import Tier, TierStatus
+
 DISK_FREE_MB = 1024
 
 
@@ -69,6 +71,18 @@ def judge_namespaces(allowed: int, *, by_root: bool) -> Check:
         "sysctl user.max_user_namespaces=10000",
         needed=False,
     )
+
+
+def judge_tiers(tiers: Sequence[TierStatus], floor: Tier | None = None) -> list[Check]:
+    """One row for each, strongest first. One must be there that is as strong as the floor."""
+    reached = any(one.is_available and one.tier.reaches(floor) for one in tiers)
+    rows = []
+    for one in tiers:
+        needed = floor is not None and not reached and one.tier.reaches(floor)
+        lacks = f"without {', '.join(one.missing)}" if one.missing else "complete"
+        detail = f"{one.runtime}, {lacks}" if one.is_available else "not available"
+        rows.append(Check(f"tier {one.tier}", one.is_available, detail, one.detail, needed))
+    return rows
 
 
 def judge_any(docker: Check, bubblewrap: Check, runtime: str) -> tuple[Check, Check]:

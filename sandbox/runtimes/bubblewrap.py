@@ -137,15 +137,7 @@ class BubblewrapRuntime:
     async def check(self) -> tuple[str, ...]:
         """Limits and walls this host cannot give."""
         host.find_program()
-        missing = list(self._groups.missing)
-        if not self._groups.can_freeze:
-            missing.append("freezing")
-        if self._filter is None:
-            missing.append("system call filter")
-        if os.geteuid() != 0:
-            # bubblewrap has no options for the last two; only root can do it in its place
-            missing += ["own user for each sandbox", "noexec on /tmp", "inode limit on /tmp"]
-        return tuple(missing)
+        return host.missing_here(self._groups, has_filter=self._filter is not None)
 
     async def launch(self, launch: Launch) -> Handle:
         """Start a blank in its own group."""

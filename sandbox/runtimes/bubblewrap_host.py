@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from sandbox.runtimes import bubblewrap_args as args
+from sandbox.runtimes import cgroup
 from sandbox.runtimes.base import RuntimeUnavailableError
 
 PROGRAM = "bwrap"
@@ -47,3 +48,16 @@ def try_out(program: str) -> None:
     )
     if answer.returncode != 0:
         raise RuntimeUnavailableError(f"bubblewrap cannot run here: {answer.stderr.strip()}")
+
+
+def missing_here(groups: cgroup.Hierarchies, *, has_filter: bool) -> tuple[str, ...]:
+    """Limits and walls this host, or who runs this, cannot give."""
+    missing = list(groups.missing)
+    if not groups.can_freeze:
+        missing.append("freezing")
+    if not has_filter:
+        missing.append("system call filter")
+    if os.geteuid() != 0:
+        # bubblewrap has no options for the last two; only root can do it in its place
+        missing += ["own user for each sandbox", "noexec on /tmp", "inode limit on /tmp"]
+    return tuple(missing)

@@ -86,25 +86,29 @@ def group_of_container(pid: int, container_id: str) -> cgroup.Group | None:
 def named_group(mounts: str, own: str, container_id: str) -> cgroup.Group | None:
     """The group with this id in its name, from the texts of a mount list and a cgroup file."""
     paths = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in own.splitlines()}
-    wanted = {"memory": "", cgroup.FREEZER: ""}
-    folders: dict[str, Path] = {}
+    old: dict[str, Path] = {}
     unified: Path | None = None
     for mount, kind, options in _mounts(mounts):
-        if kind == "cgroup2":
-            unified = mount
-        for name in options & wanted.keys():
-            path = next((p for n, p in paths.items() if name in n.split(",")), "")
-            folders[name], wanted[name] = mount, path
-    if folders.keys() == wanted.keys():
-        found, path = cgroup.Hierarchies(1, folders), wanted["memory"]
-        files = [folders[cgroup.FREEZER] / path.lstrip("/") / "freezer.state"]
-        is_one = len(set(wanted.values())) == 1
+        unified = mount if kind == "cgroup2" else unified
+        old |= dict.fromkeys(options & {"memory", cgroup.FREEZER}, mount)
+    if len(old) == 2:
+        found, switch = cgroup.Hierarchies(1, old), old[cgroup.FREEZER]
+        path, file = _shared_path(paths, old), "freezer.state"
     elif unified is not None:
-        path = paths.get("", "")
-        found, is_one = cgroup.Hierarchies(2, {"memory": unified}), True
-        files = [unified / path.lstrip("/") / "cgroup.freeze"]
+        found, switch = cgroup.Hierarchies(2, {"memory": unified}), unified
+        path, file = paths.get("", ""), "cgroup.freeze"
     else:
         return None
-    if not is_one or container_id not in path or not os.access(files[0], os.W_OK):
+    path = path.lstrip("/")
+    if container_id not in path or ".." in path or not os.access(switch / path / file, os.W_OK):
         return None
-    return cgroup.Group(found, path.lstrip("/"))
+    return cgroup.Group(found, path)
+
+
+def _shared_path(paths: dict[str, str], controllers: Iterable[str]) -> str:
+    """The one path of all these controllers; empty when they differ."""
+    found = {
+        next((path for names, path in paths.items() if one in names.split(",")), "")
+        for one in controllers
+    }
+    return found.pop() if len(found) == 1 else ""

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from sandbox.runtimes.base import Runtime, RuntimeUnavailableError
+from sandbox.runtimes.bubblewrap import BubblewrapHandle
+from sandbox.runtimes.cgroup import group_of
+from sandbox.runtimes.cgroup_find import find_groups
 from sandbox.types import EndReason, Resources
 from tests.support import residue
 from tests.support.blanks import Blank, launched
 from tests.support.runtimes import EVERY, new_installation, prepared, short_folder
+from tests.support.waiting import until
 
 HELLO = """
 from fastapi import FastAPI
@@ -232,15 +236,36 @@ async def test_the_supervisor_is_the_first_process(
 
 
 @pytest.mark.bubblewrap
-async def test_bubblewraps_own_process_ends_with_the_sandbox_and_the_sandbox_with_it(
+async def test_bubblewraps_own_process_ends_with_the_sandbox(
     folder: Path, installation: str
 ) -> None:
-    from sandbox.runtimes.bubblewrap import BubblewrapHandle
+    async with (
+        prepared("bubblewrap", installation) as runtime,
+        launched(runtime, folder, installation) as blank,
+    ):
+        assert isinstance(blank.handle, BubblewrapHandle)
+        outside = blank.handle.pid
+        group = group_of(find_groups(), installation, blank.handle.sandbox_id)
+        for pid in group.pids():
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.wait_for(blank.handle.wait(), 10)
+        assert not Path(f"/proc/{outside}").exists()
 
-    async with prepared("bubblewrap", installation) as runtime:
-        async with launched(runtime, folder, installation) as blank:
-            assert isinstance(blank.handle, BubblewrapHandle)
-            os.kill(blank.handle.pid, signal.SIGKILL)
-            await asyncio.wait_for(blank.handle.wait(), 10)
-        assert await runtime.find(installation) == []
-        assert residue.cgroups(installation) == []
+
+@pytest.mark.bubblewrap
+@pytest.mark.parametrize("code", ["", HELLO])
+async def test_no_bubblewrap_sandbox_outlives_its_manager(
+    folder: Path, installation: str, code: str
+) -> None:
+    """Nobody could take it over, so it does not wait for somebody to."""
+    async with (
+        prepared("bubblewrap", installation) as runtime,
+        launched(runtime, folder, installation) as blank,
+    ):
+        assert isinstance(blank.handle, BubblewrapHandle)
+        group = group_of(find_groups(), installation, blank.handle.sandbox_id)
+        if code:
+            await blank.specialise(code)
+        os.kill(blank.handle.pid, signal.SIGKILL)
+        await blank.let_go()
+        await until(lambda: not group.pids())

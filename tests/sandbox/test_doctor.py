@@ -9,8 +9,10 @@ from sandbox.doctor_report import (
     judge_disk,
     judge_limits,
     judge_namespaces,
+    judge_tiers,
     render,
 )
+from sandbox.types import Tier, TierStatus
 
 GOOD = Check("a", True, "fine")
 BAD = Check("b", False, "gone", "install it")
@@ -65,7 +67,33 @@ def test_user_namespaces_matter_only_without_root() -> None:
     assert not judge_namespaces(0, by_root=False).ok
 
 
+TIERS = [
+    TierStatus(Tier.GVISOR, "gvisor", False, "apt-get install runsc"),
+    TierStatus(Tier.RUNC, "docker", True, "engine 1", ("swap limit",)),
+    TierStatus(Tier.BWRAP, "bubblewrap", True, "/usr/bin/bwrap"),
+]
+
+
+def test_every_tier_has_a_row_with_what_it_lacks_or_what_to_do() -> None:
+    assert render(judge_tiers(TIERS)).splitlines() == [
+        "degraded tier gvisor  not available",
+        "                      -> apt-get install runsc",
+        "ok       tier runc    docker, without swap limit",
+        "ok       tier bwrap   bubblewrap, complete",
+    ]
+
+
+def test_a_floor_that_is_reached_needs_no_other_tier() -> None:
+    assert not any(check.needed for check in judge_tiers(TIERS, Tier.RUNC))
+
+
+def test_a_floor_that_nothing_reaches_is_needed() -> None:
+    needed = {check.name for check in judge_tiers(TIERS, Tier.GVISOR) if check.needed}
+    assert needed == {"tier gvisor"}
+
+
 async def test_a_real_machine_is_examined_without_making_anything(tmp_path: Path) -> None:
     checks = await examine(tmp_path / "data")
+    assert {"tier vm", "tier gvisor", "tier runc", "tier bwrap"} <= {c.name for c in checks}
     assert {"docker", "bubblewrap", "kernel", "packages", "disk"} <= {c.name for c in checks}
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from sandbox.runtimes.cgroup import (
     remove_installation,
     settings_of,
 )
-from sandbox.runtimes.cgroup_find import discover
+from sandbox.runtimes.cgroup_find import discover, group_of_container, named_group
 from sandbox.types import Resources
 
 RESOURCES = Resources(memory_mb=100, cpus=0.5, pids=50)
@@ -121,6 +121,96 @@ def test_a_group_nothing_happened_in_has_no_memory_kills() -> None:
     group.create(RESOURCES)
     assert group.oom_kills() == 0
     group.remove()
+
+
+def test_only_a_host_with_a_freezer_can_freeze() -> None:
+    assert Hierarchies(2, {"memory": Path("/x")}).can_freeze
+    assert not Hierarchies(2, {}).can_freeze
+    assert not Hierarchies(1, {"memory": Path("/x")}).can_freeze
+    assert Hierarchies(1, {"freezer": Path("/x")}).can_freeze
+
+
+def test_a_group_that_cannot_be_frozen_says_so(tmp_path: Path) -> None:
+    group = group_of(Hierarchies(1, {"memory": tmp_path}), "test-cgroup", "x")
+    with pytest.raises(FileNotFoundError):
+        group.freeze()
+    assert not group.is_frozen
+
+
+@pytest.mark.parametrize("place", ["own", "unified"])
+def test_a_frozen_group_is_removed_with_all_that_stands_still_in_it(place: str) -> None:
+    unified = next((p for p in UNIFIED if (p / "cgroup.procs").exists()), None)
+    if place == "unified" and unified is None:
+        pytest.skip("no version 2 mount")
+    hierarchies = Hierarchies(2, {"none": unified}) if place == "unified" and unified else real()
+    group = group_of(hierarchies, "test-cgroup", f"f{os.getpid()}")
+    group.create(RESOURCES)
+    with subprocess.Popen(["sleep", "60"]) as child:
+        group.add(child.pid)
+        group.freeze()
+        assert group.is_frozen
+        group.thaw()
+        assert not group.is_frozen
+        group.freeze()
+        group.kill()
+        assert child.wait(10) == -9
+    group.remove()
+    assert [folder for folder in group.folders if folder.exists()] == []
+
+
+def test_limits_can_grow_and_shrink() -> None:
+    group = group_of(real(), "test-cgroup", f"r{os.getpid()}")
+    group.create(RESOURCES)
+    for memory in (300, 50, 200):
+        group.resize(Resources(memory_mb=memory))
+    assert group.memory_bytes() == 0
+    group.remove()
+    assert group.memory_bytes() is None
+
+
+OLD = "cgroup {0}/memory cgroup rw,memory 0 0\ncgroup {0}/freezer cgroup rw,freezer 0 0\n"
+
+
+def test_the_group_an_engine_made_is_found_by_its_container(tmp_path: Path) -> None:
+    folder = tmp_path / "freezer/docker/abc"
+    folder.mkdir(parents=True)
+    (folder / "freezer.state").write_text("THAWED")
+    found = named_group(OLD.format(tmp_path), "2:memory:/docker/abc\n1:freezer:/docker/abc", "abc")
+    assert found is not None
+    assert tmp_path / "freezer/docker/abc" in found.folders
+
+
+def test_the_group_of_a_container_in_version_2(tmp_path: Path) -> None:
+    folder = tmp_path / "system.slice/docker-abc.scope"
+    folder.mkdir(parents=True)
+    (folder / "cgroup.freeze").write_text("0")
+    own = "0::/system.slice/docker-abc.scope"
+    found = named_group(f"cgroup2 {tmp_path} cgroup2 rw 0 0\n", own, "abc")
+    assert found is not None
+    assert found.folders == (folder,)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "2:memory:/docker/other\n1:freezer:/docker/other",  # the pid is somebody else's by now
+        "2:memory:/docker/abc\n1:freezer:/elsewhere/abc",
+        "2:memory:/docker/abc",
+        "2:memory:/docker/gone-abc\n1:freezer:/docker/gone-abc",
+        "2:memory:/../docker/abc\n1:freezer:/../docker/abc",
+        "",
+    ],
+)
+def test_a_group_that_is_not_surely_the_containers_is_none(tmp_path: Path, own: str) -> None:
+    for name in ("docker/abc", "docker/other"):
+        folder = tmp_path / "freezer" / name
+        folder.mkdir(parents=True)
+        (folder / "freezer.state").write_text("THAWED")
+    assert named_group(OLD.format(tmp_path), own, "abc") is None
+
+
+def test_a_process_that_is_gone_has_no_group() -> None:
+    assert group_of_container(2**22 + 1, "abc") is None
 
 
 def real() -> Hierarchies:

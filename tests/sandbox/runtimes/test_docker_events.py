@@ -16,6 +16,13 @@ def test_ends_of_a_sandbox_are_events(kind: str) -> None:
     assert parse_event(raw(kind, **{"sandgate.sandbox": "s1"})) == Event(kind, "s1")
 
 
+@pytest.mark.parametrize(("text", "code"), [("159", 159), ("-1", None), ("", None)])
+def test_the_exit_code_comes_along(text: str, code: int | None) -> None:
+    event = parse_event(raw("die", **{"sandgate.sandbox": "s1", "exitCode": text}))
+    assert event is not None
+    assert event.exit_code == code
+
+
 def test_containers_of_others_are_none() -> None:
     assert parse_event(raw("die", name="web")) is None
 

@@ -180,3 +180,26 @@ def files(root: RunnerRoot) -> list[Path]:
         for name in names
         if not (Path(folder) / name).is_symlink()
     ]
+
+
+def test_the_library_for_user_code_lies_beside_the_runner(tmp_path: Path) -> None:
+    library = tmp_path / "sandgate_runtime"
+    library.mkdir()
+    (library / "__init__.py").write_text("")
+    (library / "notes.txt").write_text("")
+    plan = plan_root(library=library)
+    assert plan.files["runner/sandgate_runtime/__init__.py"] == library / "__init__.py"
+    assert "runner/sandgate_runtime/notes.txt" not in plan.files
+    assert plan.digest != plan_root(library=tmp_path / "absent").digest
+
+
+def test_a_library_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    plan = plan_root(library=tmp_path / "absent")
+    assert not [name for name in plan.files if name.startswith("runner/sandgate_runtime/")]
+
+
+def test_there_is_a_place_for_layers_and_the_certificates_everybody_trusts(
+    root: RunnerRoot,
+) -> None:
+    assert (root.path / "layer").is_dir()
+    assert (root.path / "runner/site-packages/certifi/cacert.pem").is_file()
