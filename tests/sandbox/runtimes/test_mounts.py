@@ -1,0 +1,47 @@
+"""Remounting in somebody else's mount namespace; the rest is seen from inside by the probes."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.runtimes import mounts
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may enter a namespace")
+
+
+@pytest.fixture
+def sleeper() -> Iterator[int]:
+    """A process in a mount namespace of its own."""
+    command = ["unshare", "--mount", "--fork", "sleep", "60"]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            yield process.pid
+        finally:
+            os.killpg(process.pid, 9)
+
+
+async def test_a_process_that_is_gone_is_an_error() -> None:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    with pytest.raises(OSError, match=r"."):
+        await mounts.remount(process.pid, {"/tmp": "size=4096"}, last="/proc")
+
+
+async def test_mounts_that_never_come_are_not_waited_for_for_ever(
+    sleeper: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "SECONDS", 0.05)
+    with pytest.raises(TimeoutError, match="/no-such-place"):
+        await mounts.remount(sleeper, {}, last="/no-such-place")
+
+
+async def test_what_is_no_mount_cannot_be_remounted_and_ours_are_untouched(sleeper: int) -> None:
+    before = Path("/proc/self/mountinfo").read_text()
+    own = os.readlink("/proc/self/ns/mnt")
+    with pytest.raises(OSError, match=r"."):
+        await mounts.remount(sleeper, {"/no-such-place": "size=4096"}, last="/proc")
+    assert os.readlink("/proc/self/ns/mnt") == own
+    assert Path("/proc/self/mountinfo").read_text() == before
