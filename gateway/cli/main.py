@@ -146,17 +146,34 @@ def create_admin_command(
 @app.command("doctor")
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
+    escape: Annotated[
+        bool, typer.Option("--escape", help="run hostile code in every tier and see what holds")
+    ] = False,
 ) -> None:
     """Say for each part of this machine: ok, or what to do."""
+    chosen = settings()
+    if escape:
+        raise typer.Exit(_doctor_escape(chosen, as_json=as_json))
     from gateway.cli.doctor import examine, render
 
-    chosen = settings()
     checks = asyncio.run(examine(chosen))
     if as_json:
         print(json.dumps({"checks": [check.to_json() for check in checks]}, indent=2))
     else:
         print(render(checks))
     raise typer.Exit(0 if all(check.ok or not check.needed for check in checks) else 1)
+
+
+def _doctor_escape(chosen: Settings, *, as_json: bool) -> int:
+    """Exit status: 1 when something escaped, or nothing could be tried."""
+    from gateway.cli.escape import exit_status, render, try_escape
+
+    reports = asyncio.run(try_escape(chosen))
+    if as_json:
+        print(json.dumps({"tiers": [report.to_json() for report in reports]}, indent=2))
+    else:
+        print(render(reports, colour=sys.stdout.isatty()))
+    return exit_status(reports)
 
 
 def main() -> None:

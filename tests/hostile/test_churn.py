@@ -1,0 +1,60 @@
+"""Sandboxes that come and go, one after the other and several at once, use nothing up."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sandbox.probes.cell import cell
+from sandbox.runtimes.base import Runtime
+from tests.support.residue import cgroups, containers
+from tests.support.runtimes import EVERY, new_installation, prepared, short_folder
+
+APP = "from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get('/')\ndef root(): return 1\n"
+ROUNDS = 5
+AT_ONCE = 3
+
+
+@pytest.fixture(params=EVERY)
+async def home(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Runtime, Path, str]]:
+    installation = new_installation()
+    async with (
+        short_folder() as folder,
+        prepared(request.param, installation) as runtime,
+    ):
+        yield runtime, folder, installation
+
+
+def counted() -> dict[str, int]:
+    """What of the host a sandbox could use up."""
+    return {
+        "interfaces": len(psutil.net_if_addrs()),
+        "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
+        "loops": len(list(Path("/sys/block").glob("loop*"))),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+    }
+
+
+@pytest.mark.timeout(300)
+async def test_coming_and_going_leaves_nothing(home: tuple[Runtime, Path, str]) -> None:
+    runtime, folder, installation = home
+
+    async def come_and_go() -> None:
+        async with cell(runtime, folder, installation, APP) as one:
+            assert await one.get("/") == 1
+
+    await come_and_go()  # what is kept from the first one on
+    before = counted()
+    for _ in range(ROUNDS):
+        await asyncio.gather(*(come_and_go() for _ in range(AT_ONCE)))
+    assert containers(installation) == []
+    assert cgroups(installation) == []
+    assert await runtime.find(installation) == []
+    after = counted()
+    # the engine's client keeps a connection for each thread that once used it
+    grown = after.pop("descriptors") - before.pop("descriptors")
+    assert grown <= AT_ONCE * 2
+    assert after == before
