@@ -9,8 +9,7 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Coroutine
-from typing import Any
+from functools import partial
 
 import structlog
 
@@ -65,10 +64,12 @@ class Relay:
                 self._spares = [one for one in self._spares if _still_there(one)]
             if len(self._spares) >= self._most_spares:
                 sock.close()
+                await asyncio.sleep(PAUSE_SECONDS)  # whoever dials for nothing may wait
                 continue
+            self._spares.append(sock)  # at once: a cancellation must not lose it
             async with self._spare_came:
-                self._spares.append(sock)
                 self._spare_came.notify()
+            await asyncio.sleep(0)  # a flood of them must not keep others from their turn
 
     async def _take_callers(self) -> None:
         while True:
@@ -78,12 +79,10 @@ class Relay:
             except BaseException:
                 self._room.release()
                 raise
-            self._start(self._serve(caller))
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+            task = asyncio.get_running_loop().create_task(self._serve(caller))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(_close, caller))  # also if it never ran
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -94,7 +93,7 @@ class Relay:
     async def _serve(self, caller: socket.socket) -> None:
         """One call; a caller that says nothing costs the sandbox none of its connections."""
         loop = asyncio.get_running_loop()
-        with contextlib.closing(caller), contextlib.suppress(OSError, TimeoutError):
+        with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(FIRST_BYTE_SECONDS):
                 first = await loop.sock_recv(caller, CHUNK)
             if not first:
@@ -123,10 +122,16 @@ def _duplicate(listener: socket.socket) -> socket.socket:
 
 
 async def _accepted(listener: socket.socket) -> socket.socket:
-    """The next connection; OSError when the listener itself is no more."""
+    """The next connection; OSError when the listener itself is no more.
+
+    The loop's own way to accept would lose one that comes while it is cancelled.
+    """
     while True:
         try:
-            sock, _ = await asyncio.get_running_loop().sock_accept(listener)
+            sock, _ = listener.accept()
+        except BlockingIOError:
+            await _readable(listener)
+            continue
         except OSError as error:
             if error.errno not in SHORT:
                 raise
@@ -134,6 +139,20 @@ async def _accepted(listener: socket.socket) -> socket.socket:
             continue
         sock.setblocking(False)
         return sock
+
+
+def _close(sock: socket.socket, _: asyncio.Task[None]) -> None:
+    sock.close()
+
+
+async def _readable(sock: socket.socket) -> None:
+    came = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sock, came.set)
+    try:
+        await came.wait()
+    finally:
+        loop.remove_reader(sock)
 
 
 def _still_there(spare: socket.socket) -> bool:
