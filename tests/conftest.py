@@ -86,7 +86,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") != "true" or reporter is None:
         return
-    skipped = reporter.stats.get("skipped", [])
+    # what not every platform carries says so, and why, in its reason
+    skipped = [s for s in reporter.stats.get("skipped", []) if "optional:" not in str(s.longrepr)]
     if skipped and not hasattr(session.config, "workerinput"):
         reporter.write_line(f"CI=true: {len(skipped)} skipped tests count as failures", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -23,6 +23,7 @@ MANAGER_ENVIRONMENT = (
     "DOCKER_CERT_PATH",
     "DOCKER_TLS_VERIFY",
     "DOCKER_API_VERSION",
+    "SSL_CERT_FILE",  # whom builders of layers trust
 )
 
 # Where the certificates of the outside are found; nothing else.

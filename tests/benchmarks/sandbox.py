@@ -57,7 +57,7 @@ async def claims(runtime: str, data_dir: Path, count: int) -> list[Row]:
     times, memory = [], 0.0
     async with under_test(runtime, data_dir, *POOL) as it:
         for number in range(count + 5):
-            await bench.until_status(it, "blank", 2)
+            await bench.until_status(it, "blank", 3)
             took, sandbox_id = await _claim(it)
             if number >= 5:
                 times.append(took)

@@ -92,7 +92,7 @@ def test_a_spin_is_ended_for_its_cpu_time_and_others_get_a_fresh_sandbox(
     assert neighbour.call().status_code == 200
     assert hog.until_ended("cpu")["reason"]
     assert hog.ask() == "fine"
-    hog.until_logged("CPU")
+    hog.until_logged("processor time")
 
 
 def test_a_thread_that_sleeps_past_the_deadline_is_ended(hog: Deployed) -> None:
