@@ -31,14 +31,23 @@ async def remount(pid: int, options: Mapping[str, str], *, last: str) -> None:
         if asyncio.get_running_loop().time() > deadline:
             raise TimeoutError(f"bubblewrap made no {last}")
         await asyncio.sleep(PAUSE)
+    while (failure := await _attempt(pid, options)) is not None:
+        # bubblewrap is between putting its root in place and taking the old one away: who
+        # enters just now still sees the old one, in which none of the folders is
+        is_early = isinstance(failure, FileNotFoundError)
+        if not is_early or asyncio.get_running_loop().time() > deadline:
+            raise failure
+        await asyncio.sleep(PAUSE)
+
+
+async def _attempt(pid: int, options: Mapping[str, str]) -> OSError | None:
     failed: list[OSError] = []
     thread = threading.Thread(target=_in_namespace, args=(pid, dict(options), failed), daemon=True)
     thread.start()
     await asyncio.to_thread(thread.join, SECONDS)
     if thread.is_alive():
-        raise TimeoutError("the kernel does not answer")
-    if failed:
-        raise failed[0]
+        return TimeoutError("the kernel does not answer")
+    return failed[0] if failed else None
 
 
 def _mount_points(pid: int) -> set[str]:
