@@ -16,6 +16,7 @@ CLONE_NEWNS = 0x20000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 2, 4, 8, 32
 FLAGS = MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC
 SECONDS = 10.0
+EARLY_SECONDS = 1.0  # it takes microseconds, on a machine that has time for it
 PAUSE = 0.001
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -31,6 +32,7 @@ async def remount(pid: int, options: Mapping[str, str], *, last: str) -> None:
         if asyncio.get_running_loop().time() > deadline:
             raise TimeoutError(f"bubblewrap made no {last}")
         await asyncio.sleep(PAUSE)
+    deadline = asyncio.get_running_loop().time() + EARLY_SECONDS
     while (failure := await _attempt(pid, options)) is not None:
         # bubblewrap is between putting its root in place and taking the old one away: who
         # enters just now still sees the old one, in which none of the folders is

@@ -45,3 +45,25 @@ async def test_what_is_no_mount_cannot_be_remounted_and_ours_are_untouched(sleep
         await mounts.remount(sleeper, {"/no-such-place": "size=4096"}, last="/proc")
     assert os.readlink("/proc/self/ns/mnt") == own
     assert Path("/proc/self/mountinfo").read_text() == before
+
+
+async def test_a_sandbox_that_still_has_its_old_root_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outcomes: list[OSError | None] = [FileNotFoundError(), FileNotFoundError(), None]
+
+    async def attempt(_pid: int, _options: object) -> OSError | None:
+        return outcomes.pop(0)
+
+    monkeypatch.setattr(mounts, "_attempt", attempt)
+    await mounts.remount(os.getpid(), {}, last="/")
+    assert outcomes == []
+
+
+async def test_any_other_refusal_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def attempt(_pid: int, _options: object) -> OSError | None:
+        return PermissionError("no")
+
+    monkeypatch.setattr(mounts, "_attempt", attempt)
+    with pytest.raises(PermissionError):
+        await mounts.remount(os.getpid(), {}, last="/")
