@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
 import socket
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -188,6 +189,7 @@ async def cell(
         for listener in (ways, door, calls):
             if listener is not None:
                 listener.close()
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
 
 def _bind_calls(path: Path) -> socket.socket:

@@ -117,9 +117,9 @@ def attempt(action: Callable[..., object], *arguments: Any) -> str:
     """Name of the error that an action ends with, or ok."""
     try:
         action(*arguments)
+        return "ok"
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, type(error).__name__)
-    return "ok"
 
 
 def opened(path: str, flags: int) -> str:
@@ -233,8 +233,7 @@ def compat() -> str:
 
 def compat_call() -> str:
     """In machine code: push rbx; mov eax, 20; int 0x80; pop rbx; ret."""
-    rights = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
-    page = mmap.mmap(-1, mmap.PAGESIZE, prot=rights)
+    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     page.write(b"\x53\xb8\x14\x00\x00\x00\xcd\x80\x5b\xc3")
     result = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()
     return "ok" if result > 0 else errno.errorcode.get(-result, "?")
@@ -302,10 +301,9 @@ def control() -> dict[str, str]:
 def nodes() -> dict[str, str]:
     """Making device nodes and programs; putting something in the place of devices."""
     path = tempfile.mkdtemp(dir="/tmp")
-    block, character = 0o600 | stat.S_IFBLK, 0o600 | stat.S_IFCHR
     return {
-        "disk": attempt(node, f"{path}/disk", block, os.makedev(8, 0)),
-        "memory": attempt(node, f"{path}/mem", character, os.makedev(1, 1)),
+        "disk": attempt(node, f"{path}/disk", 0o600 | stat.S_IFBLK, os.makedev(8, 0)),
+        "memory": attempt(node, f"{path}/mem", 0o600 | stat.S_IFCHR, os.makedev(1, 1)),
         "replace null": attempt(os.rename, "/dev/null", "/dev/gone"),
         "link for null": attempt(os.symlink, "/proc/sys", "/dev/null"),
         "new device": attempt(os.mkdir, "/dev/mine"),
@@ -376,11 +374,11 @@ def files() -> dict[str, list[str]]:
 @probe
 def network() -> dict[str, Any]:
     """Interfaces, and whoever could be reached without the door."""
-    datagrams = socket.socket(type=socket.SOCK_DGRAM)
+    interfaces = readable("/proc/net/dev", 4096).decode().splitlines()[2:]
     return {
-        "interfaces": sorted(name for _, name in socket.if_nameindex()),
+        "interfaces": [line.split(":")[0].strip() for line in interfaces],
         "dialled": {name: attempt(connect, address) for name, address in ADDRESSES.items()},
-        "sent": attempt(datagrams.sendto, b"x", ("8.8.8.8", 53)),
+        "sent": attempt(socket.socket(type=socket.SOCK_DGRAM).sendto, b"x", ("8.8.8.8", 53)),
         "pinged": unmade(socket.AF_INET, socket.SOCK_RAW, 1),
         "resolved": attempt(socket.getaddrinfo, "example.com", 80),
     }
@@ -398,5 +396,5 @@ def connect(address: Any) -> None:
 def engine_sockets() -> dict[str, Any]:
     """Sockets of the host that should not be here, by path and without one."""
     names = [line.split()[-1] for line in readable("/proc/net/unix", 1 << 16).decode().splitlines()]
-    found: dict[str, Any] = {path: attempt(connect, path) for path in SOCKETS}
-    return found | {"abstract": [name for name in names if name.startswith("@")]}
+    abstract = [name for name in names if name.startswith("@")]
+    return {path: attempt(connect, path) for path in SOCKETS} | {"abstract": abstract}

@@ -171,6 +171,8 @@ def _files(raw: Json, _: Tier) -> list[Finding]:
 
 
 def _network(raw: Json, _: Tier) -> list[Finding]:
+    if not raw["interfaces"]:
+        raise ValueError("nothing was seen")
     found = [name for name in raw["interfaces"] if name != "lo"]
     found += [f"{name} was reached" for name in _done(raw["dialled"])]
     return found + [name for name in ("sent", "pinged", "resolved") if raw[name] == "ok"]

