@@ -53,11 +53,19 @@ async def _attempt(pid: int, options: Mapping[str, str]) -> OSError | None:
 
 
 def _mount_points(pid: int) -> set[str]:
-    """As the process sees them; OSError when it is gone."""
+    """As the process sees them; OSError when it is gone.
+
+    None at all are seen for a moment while it takes its old root away, and of a zombie for ever.
+    """
     lines = Path(f"/proc/{pid}/mountinfo").read_text("utf-8", "replace").splitlines()
-    if not lines:
+    if not lines and _is_zombie(pid):
         raise ProcessLookupError(f"process {pid} has ended")
     return {line.split(" ", 5)[4] for line in lines}
+
+
+def _is_zombie(pid: int) -> bool:
+    text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    return text.rpartition(")")[2].split()[0] in ("Z", "X")
 
 
 def _in_namespace(pid: int, options: dict[str, str], failed: list[OSError]) -> None:
