@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sandbox.probes.cell import CellError
-from sandbox.probes.escape import Progress, examine
+from sandbox.probes.escape import HOGS, Progress, examine
 from sandbox.probes.report import TierReport, report
 from sandbox.runtimes.base import Runtime, RuntimeUnavailableError
 from sandbox.runtimes.bubblewrap import BubblewrapRuntime
@@ -22,7 +22,9 @@ NO_VM = "no runtime of this version starts virtual machines"
 TIER_SECONDS = 900.0
 
 
-async def examine_host(data_dir: Path, base_image: str, progress: Progress) -> list[TierReport]:
+async def examine_host(
+    data_dir: Path, base_image: str, progress: Progress, hogs: tuple[str, ...] = HOGS
+) -> list[TierReport]:
     """A report for each tier, the strongest first. What a tier lacks here is said, not raised.
 
     The runner root below `data_dir` is used when it is there; else one is made and removed.
@@ -33,7 +35,7 @@ async def examine_host(data_dir: Path, base_image: str, progress: Progress) -> l
         installation = f"escape-{secrets.token_hex(6)}"
         for runtime in _runtimes(home, installation, base_image):
             progress(f"{runtime.tier}: getting ready")
-            reports.append(await _try(runtime, folder, installation, progress))
+            reports.append(await _try(runtime, folder, installation, progress, hogs))
     return reports
 
 
@@ -45,7 +47,13 @@ def _runtimes(home: Path, installation: str, base_image: str) -> Sequence[Runtim
     )
 
 
-async def _try(runtime: Runtime, folder: Path, installation: str, progress: Progress) -> TierReport:
+async def _try(
+    runtime: Runtime,
+    folder: Path,
+    installation: str,
+    progress: Progress,
+    hogs: tuple[str, ...],
+) -> TierReport:
     try:
         try:
             await runtime.prepare()
@@ -55,6 +63,7 @@ async def _try(runtime: Runtime, folder: Path, installation: str, progress: Prog
                     runtime,
                     folder,
                     installation,
+                    hogs=hogs,
                     progress=lambda what: progress(f"{runtime.tier}: {what}"),
                 )
         finally:

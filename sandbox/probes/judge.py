@@ -1,6 +1,6 @@
 """From what a probe saw to whether the wall held. Pure; what comes out of a sandbox is hostile."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -37,13 +37,21 @@ class Judged:
     detail: str = ""
 
 
-def judge_look(name: str, raw: Any, tier: Tier) -> Judged:
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where it was tried: the tier, and what this machine does not give to it."""
+
+    tier: Tier
+    missing: Collection[str] = ()
+
+
+def judge_look(name: str, raw: Any, ground: Ground) -> Judged:
     """What looking around, reaching out or asking the kernel came to."""
     if isinstance(raw, dict) and "failed" in raw:
         return Judged(Verdict.UNKNOWN, _cut(f"{name}: {raw['failed']}"))
     if isinstance(raw, dict) and "ended" in raw:
         return Judged(Verdict.HELD, "it was the end of the sandbox")
-    return _judged(name, lambda: LOOKS[name](raw, tier))
+    return _judged(name, lambda: LOOKS[name](raw, ground))
 
 
 def judge_hog(name: str, raw: Any) -> Judged:
@@ -86,91 +94,97 @@ def _done(raw: Json) -> list[Finding]:
     return [str(name) for name, error in raw.items() if error == "ok"]
 
 
-def _status(raw: Json, tier: Tier) -> list[Finding]:
+def _status(raw: Json, ground: Ground) -> list[Finding]:
     ids = {*raw["Uid"].split(), *raw["Gid"].split()}
-    found = [] if len(ids) == 1 and int(min(ids)) >= FIRST_UID else [f"it runs as {ids}"]
+    own = len(ids) == 1 and int(min(ids)) >= FIRST_UID
+    found = [] if own or "own user for each sandbox" in ground.missing else [f"it runs as {ids}"]
     rights = ("CapPrm", "CapEff", "CapAmb")
     found += [name for name in rights if int(raw.get(name, "0"), 16) != 0]
-    if tier is not Tier.GVISOR:  # its kernel has neither, and nothing to filter
+    if ground.tier is not Tier.GVISOR:  # its kernel has neither, and nothing to filter
         found += [] if raw["NoNewPrivs"] == "1" else ["new privileges can be gained"]
         found += [] if raw["Seccomp"] == "2" else ["no system call filter"]
     return found
 
 
-def _variables(raw: Json, _: Tier) -> list[Finding]:
+def _variables(raw: Json, _: Ground) -> list[Finding]:
     return [f"{name} is shown" for name in raw["shown"] if name not in HARMLESS]
 
 
-def _processes(raw: list[str], _: Tier) -> list[Finding]:
+def _processes(raw: list[str], _: Ground) -> list[Finding]:
     return [line for line in raw if line.strip() and "-m runner" not in line]
 
 
-def _descriptors(raw: list[str], _: Tier) -> list[Finding]:
+def _descriptors(raw: list[str], _: Ground) -> list[Finding]:
     return [path for path in raw if path != "/dev/null"]
 
 
-def _chance(raw: Json, _: Tier) -> list[Finding]:
+def _chance(raw: Json, _: Ground) -> list[Finding]:
     own, other = raw["own"], raw["other"]
     if len(own) != len(other):
         raise ValueError("not the same values")
     return [f"{value} twice" for value in own if value in other]
 
 
-def _nothing(raw: list[str], _: Tier) -> list[Finding]:
+def _nothing(raw: list[str], _: Ground) -> list[Finding]:
     return [str(one) for one in raw]
 
 
-def _calls(raw: Json, tier: Tier) -> list[Finding]:
+def _calls(raw: Json, ground: Ground) -> list[Finding]:
     if not raw:
         raise ValueError("nothing was tried")
-    if tier in (Tier.GVISOR, Tier.VM):  # asked of a kernel of its own; the host's never hears
+    if ground.tier in (
+        Tier.GVISOR,
+        Tier.VM,
+    ):  # asked of a kernel of its own; the host's never hears
         return []
     return [f"{name} ({error})" for name, error in raw.items() if error not in REFUSED]
 
 
-def _compat(raw: str, _: Tier) -> list[Finding]:
+def _compat(raw: str, _: Ground) -> list[Finding]:
     return ["a 32-bit call was answered"] if raw == "ok" else []
 
 
-def _families(raw: Json, tier: Tier) -> list[Finding]:
-    if tier in (Tier.GVISOR, Tier.VM):
+def _families(raw: Json, ground: Ground) -> list[Finding]:
+    if ground.tier in (Tier.GVISOR, Tier.VM):
         return _done(raw)
     return [f"{name} ({error})" for name, error in raw.items() if error != "EPERM"]
 
 
-def _attempts(raw: Json, _: Tier) -> list[Finding]:
+def _attempts(raw: Json, _: Ground) -> list[Finding]:
     return _done(raw)
 
 
-def _supervisor(raw: Json, tier: Tier) -> list[Finding]:
-    shown = SUPERVISOR_SHOWN if tier is Tier.GVISOR else ()
+def _supervisor(raw: Json, ground: Ground) -> list[Finding]:
+    shown = SUPERVISOR_SHOWN if ground.tier is Tier.GVISOR else ()
     return [name for name in _done(raw) if not name.startswith(shown)]
 
 
-def _writes(raw: list[str], _: Tier) -> list[Finding]:
+def _writes(raw: list[str], _: Ground) -> list[Finding]:
     return [folder for folder in raw if not folder.startswith(OWN_FOLDERS)]
 
 
-def _nodes(raw: Json, tier: Tier) -> list[Finding]:
-    # bubblewrap cannot mount noexec; a program in /tmp may then do what its author may anyway
-    allowed = {"run from tmp"} if tier is Tier.BWRAP else set()
-    return [name for name, error in raw.items() if error in ("ok", "nothing")
-            and name not in allowed]  # fmt: skip
+def _nodes(raw: Json, ground: Ground) -> list[Finding]:
+    # where it is not given, a program in /tmp may do what whoever wrote it may do anyway
+    allowed = {"run from tmp"} if "noexec on /tmp" in ground.missing else set()
+    if not raw:
+        raise ValueError("nothing was tried")
+    done = [name for name, error in raw.items() if error in ("ok", "nothing")]
+    return [name for name in done if name not in allowed]
 
 
-def _host_facts(raw: Json, _: Tier) -> list[Finding]:
+def _host_facts(raw: Json, _: Ground) -> list[Finding]:
     found = [path for path, size in raw["sizes"].items() if size]
     found += [] if not raw["addresses"] else ["addresses in the kernel"]
     found += [] if raw["hostname"] == "sandbox" else ["the host's name"]
     return found + ([] if len(raw["control folders"]) <= 1 else ["another's control folder"])
 
 
-def _files(raw: Json, _: Tier) -> list[Finding]:
+def _files(raw: Json, _: Ground) -> list[Finding]:
     found = [*raw["programs"], *raw["privileged"], *raw["devices"], *raw["sockets"]]
     return [path for path in found if not path.startswith(("/ctl/", "/tmp/"))]  # noqa: S108
 
 
-def _network(raw: Json, _: Tier) -> list[Finding]:
+def _network(raw: Json, _: Ground) -> list[Finding]:
     if not raw["interfaces"]:
         raise ValueError("nothing was seen")
     found = [name for name in raw["interfaces"] if name != "lo"]
@@ -178,15 +192,15 @@ def _network(raw: Json, _: Tier) -> list[Finding]:
     return found + [name for name in ("sent", "pinged", "resolved") if raw[name] == "ok"]
 
 
-def _engine_sockets(raw: Json, _: Tier) -> list[Finding]:
+def _engine_sockets(raw: Json, _: Ground) -> list[Finding]:
     return [*_done(raw), *(f"abstract {name}" for name in raw["abstract"])]
 
 
-def _neighbour(raw: str, _: Tier) -> list[Finding]:
+def _neighbour(raw: str, _: Ground) -> list[Finding]:
     return [] if raw == "alive" else ["it answers no more"]
 
 
-LOOKS: Mapping[str, Callable[[Any, Tier], list[Finding]]] = {
+LOOKS: Mapping[str, Callable[[Any, Ground], list[Finding]]] = {
     "status": _status,
     "variables": _variables,
     "processes": _processes,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.probes.escape import Seen
-from sandbox.probes.judge import Judged, Verdict, judge_hog, judge_look, worst
+from sandbox.probes.judge import Ground, Judged, Verdict, judge_hog, judge_look, worst
 from sandbox.probes.row import Row
 from sandbox.probes.rows import INSIDE
 from sandbox.types import Tier
@@ -42,16 +42,16 @@ class TierReport:
         }
 
 
-def judge_row(row: Row, seen: Seen, tier: Tier) -> Judged:
+def judge_row(row: Row, seen: Seen, ground: Ground) -> Judged:
     """One row on one tier."""
-    if tier in row.absent:
-        return Judged(Verdict.NOT_APPLICABLE, row.absent[tier])
+    if ground.tier in row.absent:
+        return Judged(Verdict.NOT_APPLICABLE, row.absent[ground.tier])
     nothing = {"failed": "it was not tried"}
-    looks = [judge_look(name, seen.looks.get(name, nothing), tier) for name in row.looks]
+    looks = [judge_look(name, seen.looks.get(name, nothing), ground) for name in row.looks]
     return worst(looks + [judge_hog(name, seen.hogs.get(name, {})) for name in row.hogs])
 
 
 def report(tier: Tier, runtime: str, seen: Seen, missing: Sequence[str] = ()) -> TierReport:
     """Every row that is tried from inside."""
-    rows = {row.number: judge_row(row, seen, tier) for row in INSIDE}
+    rows = {row.number: judge_row(row, seen, Ground(tier, missing)) for row in INSIDE}
     return TierReport(tier, runtime, rows=rows, missing=missing)

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox.probes.escape import Seen, examine
-from sandbox.probes.judge import Verdict
+from sandbox.probes.judge import Ground, Verdict
 from sandbox.probes.report import judge_row
 from sandbox.probes.row import Row
 from sandbox.probes.rows import INSIDE
@@ -25,6 +25,7 @@ class Tried:
     """What was seen on a runtime, and what was left when it was over."""
 
     tier: Tier
+    missing: tuple[str, ...]
     seen: Seen
     left: list[str]
 
@@ -35,15 +36,15 @@ async def tried(request: pytest.FixtureRequest) -> AsyncIterator[Tried]:
     async with short_folder() as folder:
         async with prepared(request.param, installation) as runtime:
             seen = await examine(runtime, folder, installation)
-            tier = runtime.tier
+            tier, missing = runtime.tier, await runtime.check()
         left = [*containers(installation), *cgroups(installation)]
         left += os.listdir(folder)
-    yield Tried(tier, seen, left)
+    yield Tried(tier, missing, seen, left)
 
 
 @pytest.mark.parametrize("row", INSIDE, ids=lambda row: str(row.number))
 async def test_every_row_holds(tried: Tried, row: Row) -> None:
-    judged = judge_row(row, tried.seen, tried.tier)
+    judged = judge_row(row, tried.seen, Ground(tried.tier, tried.missing))
     assert judged.verdict is not Verdict.NOT_APPLICABLE or tried.tier in row.absent
     assert judged.verdict in (Verdict.HELD, Verdict.NOT_APPLICABLE), judged.detail
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sandbox.probes.escape import Seen
-from sandbox.probes.judge import Judged, Verdict, judge_hog, judge_look, worst
+from sandbox.probes.judge import Ground, Judged, Verdict, judge_hog, judge_look, worst
 from sandbox.probes.report import report
 from sandbox.types import Tier
 
@@ -104,12 +104,12 @@ def hog(**changed: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", GOOD)
 def test_what_was_refused_held(name: str) -> None:
-    assert judge_look(name, GOOD[name], Tier.RUNC) == Judged(Verdict.HELD)
+    assert judge_look(name, GOOD[name], Ground(Tier.RUNC)) == Judged(Verdict.HELD)
 
 
 @pytest.mark.parametrize(("name", "raw"), BAD)
 def test_what_was_reached_escaped_and_is_named(name: str, raw: Any) -> None:
-    judged = judge_look(name, raw, Tier.RUNC)
+    judged = judge_look(name, raw, Ground(Tier.RUNC))
     assert judged.verdict is Verdict.ESCAPED
     assert judged.detail.startswith(f"{name}: ")
 
@@ -118,28 +118,37 @@ def test_what_was_reached_escaped_and_is_named(name: str, raw: Any) -> None:
 @pytest.mark.parametrize("raw", STRANGE)
 def test_a_strange_answer_never_breaks_the_judge(name: str, raw: Any) -> None:
     for tier in Tier:
-        assert judge_look(name, raw, tier).verdict in Verdict
+        assert judge_look(name, raw, Ground(tier)).verdict in Verdict
         assert judge_hog("forks", raw).verdict is Verdict.UNKNOWN
 
 
 def test_no_answer_proves_nothing_and_the_end_of_the_sandbox_holds() -> None:
-    unknown = judge_look("calls", {"failed": "no answer"}, Tier.RUNC)
+    unknown = judge_look("calls", {"failed": "no answer"}, Ground(Tier.RUNC))
     assert (unknown.verdict, unknown.detail) == (Verdict.UNKNOWN, "calls: no answer")
-    assert judge_look("compat", {"ended": "killed"}, Tier.RUNC).verdict is Verdict.HELD
+    assert judge_look("compat", {"ended": "killed"}, Ground(Tier.RUNC)).verdict is Verdict.HELD
 
 
 @pytest.mark.parametrize("name", ["calls", "control", "kernel_files", "terminal", "supervisor"])
 @pytest.mark.parametrize("tier", [Tier.RUNC, Tier.GVISOR])
 def test_not_to_have_tried_is_no_success(name: str, tier: Tier) -> None:
-    assert judge_look(name, {}, tier).verdict is Verdict.UNKNOWN
+    assert judge_look(name, {}, Ground(tier)).verdict is Verdict.UNKNOWN
+
+
+def test_what_a_machine_does_not_give_is_not_held_against_it() -> None:
+    ground = Ground(Tier.BWRAP, ("noexec on /tmp", "own user for each sandbox"))
+    assert judge_look("nodes", {"run from tmp": "nothing"}, ground).verdict is Verdict.HELD
+    assert judge_look("nodes", {"disk": "ok"}, ground).verdict is Verdict.ESCAPED
+    same = GOOD["status"] | {"Uid": "1000 1000", "Gid": "1000"}
+    assert judge_look("status", same, ground).verdict is Verdict.HELD
+    assert judge_look("status", same, Ground(Tier.BWRAP)).verdict is Verdict.ESCAPED
 
 
 def test_a_kernel_of_its_own_may_answer() -> None:
-    granted = {"unshare": "ok", "syslog": "ok"}
-    assert judge_look("calls", granted, Tier.GVISOR).verdict is Verdict.HELD
-    assert judge_look("families", {"alg": "EAFNOSUPPORT"}, Tier.GVISOR).verdict is Verdict.HELD
-    assert judge_look("families", {"alg": "ok"}, Tier.GVISOR).verdict is Verdict.ESCAPED
-    assert judge_look("control", {"remove": "ok"}, Tier.GVISOR).verdict is Verdict.ESCAPED
+    own = Ground(Tier.GVISOR)
+    assert judge_look("calls", {"unshare": "ok", "syslog": "ok"}, own).verdict is Verdict.HELD
+    assert judge_look("families", {"alg": "EAFNOSUPPORT"}, own).verdict is Verdict.HELD
+    assert judge_look("families", {"alg": "ok"}, own).verdict is Verdict.ESCAPED
+    assert judge_look("control", {"remove": "ok"}, own).verdict is Verdict.ESCAPED
 
 
 @pytest.mark.parametrize(
@@ -202,6 +211,6 @@ def test_what_was_not_tried_is_unknown_and_a_report_holds_only_without() -> None
 
 
 def test_details_are_short_and_printable() -> None:
-    judged = judge_look("search", ["/\x1b[2J" + "x" * 1000], Tier.RUNC)
+    judged = judge_look("search", ["/\x1b[2J" + "x" * 1000], Ground(Tier.RUNC))
     assert len(judged.detail) <= 201
     assert judged.detail.isprintable()
