@@ -10,7 +10,14 @@ import re
 from typing import NamedTuple
 
 from gateway.proxy.errors import ApiBadResponseError
-from gateway.proxy.headers import HARMLESS, Field, connection_tokens, named_in, passes_to_caller
+from gateway.proxy.headers import (
+    HARMLESS,
+    Field,
+    cage,
+    connection_tokens,
+    named_in,
+    passes_to_caller,
+)
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_FIELDS = 100
@@ -85,7 +92,7 @@ def _final(
         length = 0
     elif length == _UNTOLD:
         raise ApiBadResponseError("Its answer does not tell its length.")
-    return AnswerHead(status, headers, length, keeps)
+    return AnswerHead(status, headers + cage(headers), length, keeps)
 
 
 def _told_length(framing: dict[bytes, list[bytes]]) -> int | None:

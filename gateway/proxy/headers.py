@@ -35,9 +35,21 @@ _DROPPED_ANSWER = _HOP | {
     b"x-process-time",
     b"ratelimit",
     b"ratelimit-policy",
+    # all APIs share one origin: what one of them tells a browser about it would hold for all,
+    # and servers in front of us take orders from nobody but us
+    b"alt-svc",
+    b"clear-site-data",
+    b"nel",
+    b"public-key-pins",
+    b"report-to",
+    b"reporting-endpoints",
+    b"service-worker-allowed",
+    b"strict-transport-security",
+    b"x-lighttpd-send-file",
+    b"x-sendfile",
 }
 _PRIVATE = (b"x-sandgate-", b"proxy-")
-_PRIVATE_ANSWER = (b"x-sandgate-", b"x-ratelimit-", b"proxy-")
+_PRIVATE_ANSWER = (b"x-sandgate-", b"x-ratelimit-", b"x-accel-", b"proxy-")
 # Common and certainly harmless: spares most headers the look at their prefix.
 HARMLESS = frozenset(
     {
@@ -107,6 +119,28 @@ def passes_to_caller(name: bytes) -> bool:
     if name in HARMLESS:
         return True
     return name not in _DROPPED_ANSWER and not _is_private(name, _PRIVATE_ANSWER)
+
+
+# Documents in which a browser would run scripts as if they were ours.
+_ACTIVE = (b"text/html", b"application/xhtml", b"image/svg", b"text/xml", b"application/xml")
+_CAGE: list[Field] = [
+    (b"x-content-type-options", b"nosniff"),
+    (
+        b"content-security-policy",
+        b"sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts",
+    ),
+]
+
+
+def cage(headers: list[Field]) -> list[Field]:
+    """What a page of an API is given on the origin that all share: one of its own, without rights.
+
+    A policy of the page's own holds beside it, never instead of it.
+    """
+    for name, value in headers:
+        if name.lower() == b"content-type" and value.lower().startswith(_ACTIVE):
+            return _CAGE
+    return []
 
 
 def named_in(connection: Iterable[bytes]) -> frozenset[bytes]:

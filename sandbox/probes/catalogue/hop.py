@@ -53,17 +53,16 @@ ROWS = (
         tests=(
             f"{HEADERS}::test_a_sandbox_cannot_speak_for_the_gateway",
             f"{HEADERS}::test_hop_by_hop_and_private_headers_end_here",
+            f"{HEADERS}::test_orders_to_browsers_and_to_servers_in_front_end_here",
         ),
-        gap="headers for browsers and for servers in front (Clear-Site-Data, "
-        "Strict-Transport-Security, Alt-Svc, X-Accel-Redirect) pass",
     ),
     Row(
         47,
         Group.HOP,
         "Pages on an origin that all share",
-        "the gateway itself keeps nothing in a browser on that origin",
-        tests=(f"{WHO}::test_401_nobody",),
-        gap="APIs share one origin, so a page of one can use the cookies of another",
+        "a page gets an origin of its own; the gateway keeps nothing in a browser",
+        tests=(f"{HEADERS}::test_a_page_gets_an_origin_of_its_own", f"{WHO}::test_401_nobody"),
+        gap="a cookie that one API sets for the path / is sent to the others too",
     ),
     Row(
         48,

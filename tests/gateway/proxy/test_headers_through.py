@@ -138,6 +138,57 @@ async def test_a_sandbox_cannot_speak_for_the_gateway(path: DataPath, forged: by
         assert answer.header(name) is not None
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"Alt-Svc",
+        b"Clear-Site-Data",
+        b"NEL",
+        b"Report-To",
+        b"Reporting-Endpoints",
+        b"Service-Worker-Allowed",
+        b"Strict-Transport-Security",
+        b"X-Accel-Redirect",
+        b"X-Accel-Buffering",
+        b"X_Accel_Expires",
+        b"X-Sendfile",
+    ],
+)
+async def test_orders_to_browsers_and_to_servers_in_front_end_here(
+    path: DataPath, name: bytes
+) -> None:
+    """They would hold for every API of the origin, or be obeyed by whoever stands before us."""
+    route, key = path.serve(replies(ok(b"x", name + b": order")))
+    answer = await path.call(f"/{route.api_id}", key)
+    assert answer.status == 200
+    assert b"order" not in [value for _, value in answer.headers]
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_caged"),
+    [
+        (b"text/html", True),
+        (b"Text/HTML; charset=utf-8", True),
+        (b"application/xhtml+xml", True),
+        (b"image/svg+xml", True),
+        (b"text/xml", True),
+        (b"application/json", False),
+        (b"image/png", False),
+    ],
+)
+async def test_a_page_gets_an_origin_of_its_own(
+    path: DataPath, kind: bytes, *, is_caged: bool
+) -> None:
+    """Scripts in it are not those of the origin that all APIs share; its own policy stays."""
+    own = b"Content-Security-Policy: default-src 'self'"
+    route, key = path.serve(replies(ok(b"x", b"Content-Type: " + kind, own)))
+    answer = await path.call(f"/{route.api_id}", key)
+    policies = [value for name, value in answer.headers if name == b"content-security-policy"]
+    assert policies[0] == b"default-src 'self'"
+    assert any(policy.startswith(b"sandbox ") for policy in policies) == is_caged
+    assert (answer.header(b"x-content-type-options") == b"nosniff") == is_caged
+
+
 async def test_repeated_headers_of_an_answer_stay_repeated(path: DataPath) -> None:
     """Set-Cookie above all; and Retry-After is the app's to use."""
     route, key = path.serve(
