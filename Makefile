@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types unit bench bench-sandbox escape campaign lock clean
+.PHONY: help run test check lint types unit slow bench bench-sandbox escape campaign lock clean
 
 SANDGATE := .venv/bin/sandgate
 PYTEST := .venv/bin/python -m pytest
@@ -12,7 +12,7 @@ run: ## Set everything up and start Sandgate on http://127.0.0.1:8000
 	@sh scripts/setup.sh run
 	@exec $(SANDGATE) serve $(ARGS)
 
-test: ## Set everything up, then lint, types and all tests with coverage
+test: ## Set everything up, then lint, types and tests with coverage
 	@sh scripts/setup.sh dev
 	@$(MAKE) --no-print-directory check unit
 
@@ -27,7 +27,11 @@ types:
 
 unit:
 	rm -f .coverage .coverage.*
-	$(PYTEST) -m "not campaign" -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+	$(PYTEST) -m "not campaign and not slow" -n 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+
+slow: ## The other tests: whole installations and hostile code in every tier (long)
+	@sh scripts/setup.sh dev
+	$(PYTEST) -m "slow and not campaign" -n 2 --dist loadgroup --no-cov $(ARGS)
 
 bench: ## Calls per second, latency and CPU per call against peers, in one run
 	@sh scripts/setup.sh dev

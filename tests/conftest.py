@@ -81,6 +81,28 @@ async def _administer(server: EmbeddedPostgres, command: str) -> None:
         await connection.close()
 
 
+# Whole installations and builders in every runtime: minutes on two cores.
+SLOW = (
+    "tests/hostile/test_churn.py",
+    "tests/hostile/test_rows.py",
+    "tests/journeys/test_dependencies.py",
+    "tests/journeys/test_egress.py",
+    "tests/journeys/test_hogs.py",
+    "tests/journeys/test_kept.py",
+    "tests/journeys/test_kv.py",
+    "tests/journeys/test_secrets.py",
+    "tests/sandbox/layers/test_building.py",
+    "tests/sandbox/layers/test_with_manager.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long has a make target of its own."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In continuous integration nothing may be missing: there a skipped test fails the run."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
