@@ -85,21 +85,26 @@ async def _administer(server: EmbeddedPostgres, command: str) -> None:
 SLOW = (
     "tests/hostile/test_churn.py",
     "tests/hostile/test_rows.py",
-    "tests/journeys/test_dependencies.py",
-    "tests/journeys/test_egress.py",
-    "tests/journeys/test_hogs.py",
-    "tests/journeys/test_kept.py",
-    "tests/journeys/test_kv.py",
-    "tests/journeys/test_secrets.py",
+    "tests/journeys/",
     "tests/sandbox/layers/test_building.py",
     "tests/sandbox/layers/test_with_manager.py",
+    "tests/sandbox/probes/test_host.py",
+    "tests/sandbox/runner/test_deadlines.py",
+)
+# what everything else rests upon
+NEVER_SLOW = (
+    "tests/journeys/test_life_cycle.py",
+    "tests/journeys/test_limits.py",
+    "tests/journeys/test_one_file.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long has a make target of its own."""
     for item in items:
-        if item.nodeid.startswith(SLOW):
+        # a kernel in user space takes seconds for each start
+        is_slow = item.nodeid.startswith(SLOW) or "gvisor" in item.nodeid
+        if is_slow and not item.nodeid.startswith(NEVER_SLOW):
             item.add_marker(pytest.mark.slow)
 
 
