@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from sandbox.runtimes.cgroup_find import find_groups
 from sandbox.types import EndReason, Resources
 from tests.support import residue
 from tests.support.blanks import Blank, launched
-from tests.support.runtimes import EVERY, new_installation, prepared, short_folder
+from tests.support.runtimes import EVERY, prepared
 from tests.support.waiting import until
 
 HELLO = """
@@ -60,28 +59,6 @@ MB = 1024 * 1024
 SMALL, LARGE = Resources(memory_mb=128, pids=64), Resources(memory_mb=384, cpus=0.5, pids=96)
 
 real_only = pytest.mark.parametrize("name", EVERY, indirect=True)
-
-
-@pytest.fixture(params=[*EVERY, "fake"])
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def installation() -> str:
-    return new_installation()
-
-
-@pytest.fixture
-async def runtime(name: str, installation: str) -> AsyncIterator[Runtime]:
-    async with prepared(name, installation) as runtime:
-        yield runtime
-
-
-@pytest.fixture
-async def folder() -> AsyncIterator[Path]:
-    async with short_folder() as folder:
-        yield folder
 
 
 async def test_frozen_it_answers_nothing_and_thawed_it_goes_on(

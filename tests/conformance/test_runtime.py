@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from tests.support.runtimes import (
     new_installation,
     prepared,
     runner_root,
-    short_folder,
 )
 
 HELLO = """
@@ -42,28 +40,6 @@ SMALL = Resources(memory_mb=128)
 
 # user code, the kernel and the host, which the double does not have
 real_only = pytest.mark.parametrize("name", EVERY, indirect=True)
-
-
-@pytest.fixture(params=[*EVERY, "fake"])
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def installation() -> str:
-    return new_installation()
-
-
-@pytest.fixture
-async def runtime(name: str, installation: str) -> AsyncIterator[Runtime]:
-    async with prepared(name, installation) as runtime:
-        yield runtime
-
-
-@pytest.fixture
-async def folder() -> AsyncIterator[Path]:
-    async with short_folder() as folder:
-        yield folder
 
 
 async def test_a_blank_dials_takes_code_and_answers(
