@@ -9,6 +9,7 @@ from collections import deque
 from pathlib import Path
 
 from sandbox.runner.frames import HEADER, Decoder, FrameError, Message, encode
+from sandbox.waiting import writable
 
 _LISTENER_BACKLOG = 4096  # the cold-start queue: calls wait here until the app accepts
 _FRAME_FROM_SANDBOX = 1024 * 1024
@@ -60,26 +61,11 @@ class Channel:
                 socket.send_fds(self._sock, [data], [descriptor])
                 return
             except BlockingIOError:
-                await _writable(self._sock)
+                await writable(self._sock)
 
     def close(self) -> None:
         """Only when nobody waits in `receive` or `send`."""
         self._sock.close()
-
-
-async def _writable(sock: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    loop.add_writer(sock, wake)
-    try:
-        await future
-    finally:
-        loop.remove_writer(sock)
 
 
 def peer_of(sock: socket.socket) -> tuple[int, int]:

@@ -83,6 +83,7 @@ async def _administer(server: EmbeddedPostgres, command: str) -> None:
 
 # Whole installations and builders in every runtime: minutes on two cores.
 SLOW = (
+    "tests/conformance/test_freezing.py",
     "tests/hostile/test_churn.py",
     "tests/hostile/test_rows.py",
     "tests/journeys/",
@@ -93,7 +94,6 @@ SLOW = (
 )
 # what everything else rests upon
 NEVER_SLOW = (
-    "tests/journeys/test_life_cycle.py",
     "tests/journeys/test_limits.py",
     "tests/journeys/test_one_file.py",
 )

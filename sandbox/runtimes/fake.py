@@ -19,6 +19,7 @@ from sandbox.runner.frames import Message
 from sandbox.runner.link import Link, LinkLostError
 from sandbox.runtimes.base import Found, Handle, Launch, RuntimeUnavailableError
 from sandbox.types import EndReason, Resources, Tier
+from sandbox.waiting import readable
 
 _PREFIX = "# fake: "
 _HEAD_BYTES = 64 * 1024
@@ -239,6 +240,7 @@ class _Player:
         self._calls = str(sandbox.launch.control_dir / "calls.sock")
         self._server: asyncio.Server | None = None
         self._spares: list[asyncio.Task[None]] = []
+        self._calls_under_way: set[asyncio.Task[None]] = set()
 
     async def play(self) -> None:
         """Until told to stop."""
@@ -258,9 +260,11 @@ class _Player:
             link.close()
             if self._server is not None:
                 self._server.close()
-            for spare in self._spares:
-                spare.cancel()
-            await asyncio.gather(*self._spares, return_exceptions=True)
+            # a hung one still holds its calls; processes that end close their connections
+            ending = [*self._spares, *self._calls_under_way]
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
 
     async def _redial(self) -> Link:
         while True:
@@ -277,7 +281,7 @@ class _Player:
 
     async def _obey_until_stop(self, link: Link) -> None:
         while True:
-            await _readable(link.sock)
+            await readable(link.sock)
             await self._going.wait()
             for message in link.receive():
                 if message["type"] == "stop":
@@ -308,9 +312,14 @@ class _Player:
 
     async def _serve(self, listener: socket.socket | None) -> None:
         if listener is not None:
-            self._server = await asyncio.start_server(self._answer, sock=listener.dup())
+            self._server = await asyncio.start_server(self._accept, sock=listener.dup())
             return
         self._spares = [asyncio.create_task(self._keep_dialled()) for _ in range(_SPARES)]
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._answer(reader, writer))
+        self._calls_under_way.add(task)
+        task.add_done_callback(self._calls_under_way.discard)
 
     async def _keep_dialled(self) -> None:
         """One connection that waits for a call, again and again."""
@@ -378,18 +387,3 @@ class _Player:
 def _script(code: str) -> list[list[str]]:
     lines = (line.strip() for line in code.splitlines())
     return [line.removeprefix(_PREFIX).split() for line in lines if line.startswith(_PREFIX)]
-
-
-async def _readable(sock: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    loop.add_reader(sock, wake)
-    try:
-        await future
-    finally:
-        loop.remove_reader(sock)
