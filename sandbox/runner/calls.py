@@ -27,6 +27,8 @@ from .threads import Work
 _DEADLINE = "ran past its deadline and was cancelled"
 _CPU = "used more processor time than a call may and was cancelled"
 _MILLISECOND = 1_000_000
+# the gateway answers its caller when the time is over; cancelling only frees what is left of it
+_LATER_MILLISECONDS = 200
 _SECOND = 1_000_000_000
 _NEVER = 2**63
 _ANSWER = b"the call was cancelled: it took too long\n"
@@ -87,7 +89,8 @@ class Calls:
         page[START + slot] = now
         page[HELD + slot] = 0
         if milliseconds:
-            deadline = page[DEADLINE + slot] = now + milliseconds * _MILLISECOND
+            left = (milliseconds + _LATER_MILLISECONDS) * _MILLISECOND
+            deadline = page[DEADLINE + slot] = now + left
             if deadline < self._sweep_at:
                 self._sweep_in(task.get_loop(), deadline, now)
         else:
