@@ -121,7 +121,9 @@ class Budget:
             account.late_since = now
         if now - account.late_since < PATIENCE:
             return None
-        return Ending("deadline", "a call ran past its deadline and could not be cancelled")
+        seconds = max(0, call.deadline - call.start) / SECOND
+        reason = f"a call ran past its deadline of {seconds:g} s and could not be cancelled"
+        return Ending("deadline", reason)
 
     def _too_much(
         self, call: Call, account: _Account, now: int, cancel: list[Call]

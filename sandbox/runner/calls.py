@@ -28,7 +28,7 @@ _DEADLINE = "ran past its deadline and was cancelled"
 _CPU = "used more processor time than a call may and was cancelled"
 _MILLISECOND = 1_000_000
 # the gateway answers its caller when the time is over; cancelling only frees what is left of it
-_LATER_MILLISECONDS = 200
+_LATER = 200 * _MILLISECOND
 _SECOND = 1_000_000_000
 _NEVER = 2**63
 _ANSWER = b"the call was cancelled: it took too long\n"
@@ -89,10 +89,9 @@ class Calls:
         page[START + slot] = now
         page[HELD + slot] = 0
         if milliseconds:
-            left = (milliseconds + _LATER_MILLISECONDS) * _MILLISECOND
-            deadline = page[DEADLINE + slot] = now + left
-            if deadline < self._sweep_at:
-                self._sweep_in(task.get_loop(), deadline, now)
+            deadline = page[DEADLINE + slot] = now + milliseconds * _MILLISECOND
+            if deadline + _LATER < self._sweep_at:
+                self._sweep_in(task.get_loop(), deadline + _LATER, now)
         else:
             page[DEADLINE + slot] = 0
         page[IDENT + slot] = self._next
@@ -124,10 +123,10 @@ class Calls:
         left: list[int] = []
         for slot in list(self._tasks):
             deadline = self._page[DEADLINE + slot]
-            if 0 < deadline <= now:
+            if 0 < deadline <= now - _LATER:
                 self._cancel(slot, _DEADLINE)
-            elif deadline > now:
-                left.append(deadline)
+            elif deadline > 0:
+                left.append(deadline + _LATER)
         if left:
             self._sweep_in(loop, min(left), now)
 

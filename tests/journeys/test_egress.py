@@ -118,6 +118,14 @@ def test_a_host_that_is_not_allowed_is_refused(api: Deployed, scheme: str, host:
     assert answer.get("status") == 403 or "403" in answer.get("failed", ""), answer
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_loopback_is_the_sandboxs_own_where_nothing_listens(
+    api: Deployed, scheme: str, host: str
+) -> None:
+    assert get(api, f"{scheme}://{host}/")["failed"].startswith("ConnectError")
+
+
 @pytest.mark.parametrize("host", ["metadata.example.com", "local.example.com"])
 def test_an_allowed_name_with_a_special_address_is_refused(api: Deployed, host: str) -> None:
     answer = get(api, f"http://{host}/")

@@ -48,7 +48,7 @@ def test_a_late_call_ends_it_all_two_seconds_after_it_was_seen_to_be_late() -> N
     ending = budget.judge(at(12, call(deadline=10))).ending
     assert ending is not None
     assert ending.end == EndReason.DEADLINE
-    assert ending.reason == "a call ran past its deadline and could not be cancelled"
+    assert ending.reason == "a call ran past its deadline of 10 s and could not be cancelled"
 
 
 def test_a_sandbox_that_was_frozen_for_long_gives_a_late_call_its_two_seconds() -> None:
