@@ -42,6 +42,7 @@ class Connection(asyncio.Protocol):
         self.head: AnswerHead | None = None
         self.complete = False
         self._is_head_call = False
+        self._is_upgrade = False
         self._is_sent = False
         self._writes = 0
         self._is_one_piece = False
@@ -78,11 +79,20 @@ class Connection(asyncio.Protocol):
             and head.keeps_connection
         )
 
-    def begin(self, *, is_head: bool) -> None:
-        """A new call starts on this connection."""
+    def begin(self, *, is_head: bool, is_upgrade: bool = False) -> None:
+        """A new call starts on this connection; only an upgrade may be answered with 101."""
         self._reset()
         self._is_head_call = is_head
+        self._is_upgrade = is_upgrade
         self._is_busy = True
+
+    def detach(self) -> tuple[asyncio.Transport, bytes]:
+        """After a 101: the paused transport, and what came behind the head; both now yours."""
+        transport, early = self._transport, bytes(self._partial)
+        if transport is None or self._is_lost or self.head is None or self.head.status != 101:
+            raise ApiDiedError("It ended the connection before its answer was complete.")
+        self._transport, self._is_lost = None, True
+        return transport, early
 
     def send(self, data: bytes) -> None:
         """Send a part of the call; look at `can_send` before the next one."""
@@ -223,8 +233,11 @@ class Connection(asyncio.Protocol):
                 return
             if end > MAX_HEAD_BYTES:
                 raise ApiBadResponseError("The head of its answer is too large.")
-            head = read_answer(data[:end], is_head=self._is_head_call)
+            head = read_answer(data[:end], is_head=self._is_head_call, is_upgrade=self._is_upgrade)
             data = data[end:]
+            if head is not None and head.status == 101:
+                self._switch(head, data)
+                return
             if head is not None:
                 self._start_body(head, data)
                 return
@@ -238,6 +251,14 @@ class Connection(asyncio.Protocol):
             raise ApiBadResponseError("The head of its answer is too large.")
         if b"\n\n" in added or not self._partial.startswith(_START[: len(self._partial)]):
             raise ApiBadResponseError("The head of its answer is malformed.")
+
+    def _switch(self, head: AnswerHead, early: bytes) -> None:
+        """From here on the bytes are another protocol's: keep them for whoever takes over."""
+        self.head, self.complete = head, True
+        self._partial += early
+        if self._transport is not None:
+            self._transport.pause_reading()
+        self._tell()
 
     def _start_body(self, head: AnswerHead, data: bytes) -> None:
         self.head = head

@@ -41,10 +41,11 @@ class AnswerHead(NamedTuple):
     keeps_connection: bool
 
 
-def read_answer(head: bytes, *, is_head: bool) -> AnswerHead | None:
+def read_answer(head: bytes, *, is_head: bool, is_upgrade: bool = False) -> AnswerHead | None:
     """Read one complete head; None for an interim answer (1xx), ApiBadResponseError else.
 
-    `is_head` says that the call was a HEAD: its answer tells a length and has no body.
+    `is_head` says that the call was a HEAD: its answer tells a length and has no body. An
+    upgrade may be answered with 101: then `headers` are all there were, in lower case.
     """
     match = _HEAD.fullmatch(head)
     if match is None:
@@ -56,6 +57,8 @@ def read_answer(head: bytes, *, is_head: bool) -> AnswerHead | None:
     if len(fields) > MAX_FIELDS:
         raise ApiBadResponseError(f"Its answer has more than {MAX_FIELDS} headers.")
     if status < 200:
+        if status == 101 and is_upgrade:
+            return AnswerHead(101, [(name.lower(), value) for name, value in fields], 0, False)
         if status == 101:
             raise ApiBadResponseError("It switched protocols without being asked to.")
         return None
