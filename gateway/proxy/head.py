@@ -57,11 +57,7 @@ def read_answer(head: bytes, *, is_head: bool, is_upgrade: bool = False) -> Answ
     if len(fields) > MAX_FIELDS:
         raise ApiBadResponseError(f"Its answer has more than {MAX_FIELDS} headers.")
     if status < 200:
-        if status == 101 and is_upgrade:
-            return AnswerHead(101, [(name.lower(), value) for name, value in fields], 0, False)
-        if status == 101:
-            raise ApiBadResponseError("It switched protocols without being asked to.")
-        return None
+        return _interim(status, fields, is_upgrade)
     headers: list[Field] = []
     framing: dict[bytes, list[bytes]] = {}
     for field in fields:
@@ -74,6 +70,15 @@ def read_answer(head: bytes, *, is_head: bool, is_upgrade: bool = False) -> Answ
         if passes_to_caller(name):
             headers.append((name, value))
     return _final(status, headers, framing, is_head)
+
+
+def _interim(status: int, fields: list[Field], is_upgrade: bool) -> AnswerHead | None:
+    """Of the answers that are not the last word only a wanted 101 means anything."""
+    if status != 101:
+        return None
+    if not is_upgrade:
+        raise ApiBadResponseError("It switched protocols without being asked to.")
+    return AnswerHead(101, [(name.lower(), value) for name, value in fields], 0, False)
 
 
 def _final(
