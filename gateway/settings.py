@@ -53,6 +53,7 @@ class Settings(BaseSettings):
 
     code_bytes: int = Field(default=1024 * 1024, ge=1)
     journal_seconds: float = Field(default=0.5, gt=0)
+    journal_fsync: Literal["off", "interval", "always"] = "interval"
 
     @field_validator("admin_api_key")
     @classmethod

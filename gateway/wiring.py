@@ -31,6 +31,7 @@ from gateway.limits.memory import MemoryLimiter
 from gateway.metering.drain import Drain
 from gateway.metering.journal import Journal
 from gateway.metering.recorder import Recorder
+from gateway.metering.syncing import Fsync
 from gateway.metrics import Metrics
 from gateway.operations.crash_loops import CrashLoops
 from gateway.operations.health import Part, Probe
@@ -141,7 +142,11 @@ async def _open_limiter(
 
 
 def _open_journal(stack: AsyncExitStack, settings: Settings) -> Journal:
-    journal = Journal(settings.data_dir / "journal", segment_seconds=settings.journal_seconds)
+    journal = Journal(
+        settings.data_dir / "journal",
+        segment_seconds=settings.journal_seconds,
+        fsync=Fsync(settings.journal_fsync),
+    )
     journal.open()
     stack.callback(journal.close)
     _run(stack, journal.run())

@@ -36,6 +36,7 @@ _SHAPE: Mapping[str, tuple[type, ...]] = {
     "response_size_bytes": (int,),
     "limits": (list,),
 }
+_PRICE = "price_nano_usd"  # only on what was paid for
 
 
 def segments(folder: Path) -> list[Path]:
@@ -96,7 +97,10 @@ def parse(line: bytes) -> dict[str, Any] | None:
         value = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(value, dict) or value.keys() != _SHAPE.keys():
+    if not isinstance(value, dict) or value.keys() - {_PRICE} != _SHAPE.keys():
+        return None
+    price = value.get(_PRICE, 0)
+    if type(price) is not int or price < 0:
         return None
     if any(type(value[name]) not in types for name, types in _SHAPE.items()):
         return None
