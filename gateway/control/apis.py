@@ -40,6 +40,8 @@ async def create_api(
         egress=body.egress.model_dump(),
         tier=body.tier,
         instances=body.instances.named(),
+        call_settings=body.call_settings.named(),
+        price_nano_usd=body.price_nano_usd,
     )
     made = await while_connected(request, apis.create_api(services, subject, new))
     response.headers["Location"] = f"/api/apis/{made.api.id}"
@@ -89,6 +91,8 @@ async def change_api(
         resources=None if body.resources is None else body.resources.named(),
         egress=None if body.egress is None else body.egress.model_dump(),
         instances=None if body.instances is None else body.instances.named(),
+        call_settings=None if body.call_settings is None else body.call_settings.named(),
+        price_nano_usd=body.price_nano_usd,
         tier=body.tier,
         sets_tier="tier" in body.model_fields_set,
     )

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.control.call_settings import CallSettingsBody, CallSettingsView, Price
 from gateway.limits.plan import MAX_QUANTITY
 from gateway.operations.egress import MAX_HOSTS
 from gateway.operations.inputs import BOUNDS, CONCURRENCY_MAX, INSTANCES_MAX
@@ -154,6 +155,8 @@ class ApiView(BaseModel):
     egress: EgressView
     tier: TierName | None
     instances: InstancesView
+    call_settings: CallSettingsView
+    price_nano_usd: int
     created_by: str | None
     created_at: str
     updated_at: str
@@ -209,6 +212,10 @@ class CreateApiBody(Body):
     egress: EgressBody = EgressBody(hosts=[])
     tier: TierName | None = None
     instances: InstancesBody = Field(default_factory=lambda: InstancesBody.model_validate({}))
+    call_settings: CallSettingsBody = Field(
+        default_factory=lambda: CallSettingsBody.model_validate({})
+    )
+    price_nano_usd: Price = 0
 
 
 class PatchApiBody(Patch):
@@ -227,6 +234,8 @@ class PatchApiBody(Patch):
     egress: EgressBody | None = None
     tier: TierName | None = None
     instances: InstancesBody | None = None
+    call_settings: CallSettingsBody | None = None
+    price_nano_usd: Price | None = None
 
 
 class CreateVersionBody(Body):
@@ -259,6 +268,9 @@ class PatchTenantBody(Patch):
         return dict.fromkeys(LimitsBody.model_fields) if value is None else value
 
 
+_PARTS = ("resources", "egress", "instances", "call_settings")
+
+
 def api_fields(api: Api, base_url: str) -> dict[str, object]:
     """Members of `ApiView`; the endpoint is under the address the client used."""
     first = max(api.versions, key=lambda active: active.weight, default=None)
@@ -266,7 +278,7 @@ def api_fields(api: Api, base_url: str) -> dict[str, object]:
         **{name: getattr(api, name) for name in api.__slots__},
         "version": first.version if first else None,
         "versions": [{"version": v.version, "weight": v.weight} for v in api.versions],
-        **{name: asdict(getattr(api, name)) for name in ("resources", "egress", "instances")},
+        **{name: asdict(getattr(api, name)) for name in _PARTS},
         "endpoint_url": f"{base_url.rstrip('/')}/{api.id}",
     }
 

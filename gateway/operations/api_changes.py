@@ -1,6 +1,6 @@
 """What may change about an API, and what each change does to its sandboxes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from gateway.errors import ConflictError
 from gateway.operations import access, inputs
 from gateway.operations.access import AllowedApi, Known
 from gateway.operations.apis import with_versions
+from gateway.operations.call_settings import checked_call_settings, checked_price
 from gateway.operations.egress import checked_egress
 from gateway.operations.finish import finish
 from gateway.operations.ports import Services
@@ -53,6 +54,8 @@ class ApiChange:
     resources: Mapping[str, float] | None = None
     egress: Mapping[str, Any] | None = None
     instances: Mapping[str, int] | None = None
+    call_settings: Mapping[str, Any] | None = None
+    price_nano_usd: int | None = None
     tier: str | None = None
     sets_tier: bool = False
 
@@ -115,22 +118,26 @@ async def _apply(
     return row
 
 
+_CHECKS: Mapping[str, Callable[[Any], object]] = {
+    "name": inputs.checked_name,
+    "description": inputs.checked_description,
+    "status": inputs.checked_status,
+    "limits": inputs.checked_limits,
+    "resources": inputs.checked_resources,
+    "egress": checked_egress,
+    "instances": inputs.checked_instances,
+    "call_settings": checked_call_settings,
+    "price_nano_usd": checked_price,
+}
+
+
 def _checked_change(change: ApiChange) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    if change.name is not None:
-        values["name"] = inputs.checked_name(change.name)
-    if change.description is not None:
-        values["description"] = inputs.checked_description(change.description)
-    if change.status is not None:
-        values["status"] = inputs.checked_status(change.status)
-    if change.limits is not None:
-        values["limits"] = inputs.checked_limits(change.limits)
-    if change.resources is not None:
-        values["resources"] = inputs.checked_resources(change.resources)
-    if change.egress is not None:
-        values["egress"] = checked_egress(change.egress)
-    if change.instances is not None:
-        values["instances"] = inputs.checked_instances(change.instances)
+    """What is stored of it, each thing checked. `Any`: JSON."""
+    values: dict[str, Any] = {
+        name: check(asked)
+        for name, check in _CHECKS.items()
+        if (asked := getattr(change, name)) is not None
+    }
     if change.sets_tier:
         values["tier"] = inputs.checked_tier(change.tier)
     return values

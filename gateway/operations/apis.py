@@ -14,6 +14,7 @@ from gateway.auth.permissions import Operation
 from gateway.errors import SandgateError
 from gateway.operations import access, inputs
 from gateway.operations.access import Known
+from gateway.operations.call_settings import checked_call_settings, checked_price
 from gateway.operations.egress import checked_egress
 from gateway.operations.finish import finish
 from gateway.operations.ports import Services
@@ -32,6 +33,7 @@ from gateway.operations.values import (
 from gateway.operations.versions import dependencies
 from gateway.store import apis
 from gateway.store.bundles import bundle_of
+from gateway.store.call_settings import CallSettings
 from gateway.store.database import SERVICE, DatabaseError, Identity, Row
 from gateway.store.routes import floor_of
 from sandbox.types import Lock
@@ -53,6 +55,8 @@ class NewApi:
     egress: Mapping[str, Any] = field(default_factory=lambda: {"hosts": []})
     tier: str | None = None
     instances: Mapping[str, int] = field(default_factory=dict)
+    call_settings: Mapping[str, Any] = field(default_factory=dict)
+    price_nano_usd: int = 0
 
 
 async def create_api(services: Services, subject: Known, new: NewApi) -> CreatedApi:
@@ -121,6 +125,8 @@ def _checked(new: NewApi) -> dict[str, Any]:
         "egress": checked_egress(new.egress),
         "tier": inputs.checked_tier(new.tier),
         "instances": inputs.checked_instances(new.instances),
+        "call_settings": checked_call_settings(new.call_settings),
+        "price_nano_usd": checked_price(new.price_nano_usd),
     }
 
 
@@ -192,6 +198,8 @@ def _api_of(row: Row, versions: tuple[ActiveVersion, ...]) -> Api:
         egress=EgressView(tuple(row["egress"]["hosts"])),
         tier=row["tier"],
         instances=InstancesView(**row["instances"]),
+        call_settings=CallSettings.from_row(row["call_settings"]),
+        price_nano_usd=row["price_nano_usd"],
         versions=versions,
         created_by=optional(row["created_by"]),
         created_at=row["created_at"],

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.store.call_settings import CallSettings
 from gateway.store.database import Row
 
 LimitsJson = dict[str, int | None]
@@ -58,6 +59,8 @@ class Api:
     egress: EgressView
     tier: str | None
     instances: InstancesView
+    call_settings: CallSettings
+    price_nano_usd: int
     versions: tuple[ActiveVersion, ...]
     created_by: str | None
     created_at: str

@@ -8,7 +8,7 @@ from gateway.store.database import SERVICE, Database, Filter, Identity, Row
 
 COLUMNS = (
     "id,tenant_id,created_by,slug,name,description,status,generation,limits,resources,"
-    "egress,tier,instances,created_at,updated_at"
+    "egress,tier,instances,call_settings,price_nano_usd,created_at,updated_at"
 )
 
 

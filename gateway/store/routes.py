@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from gateway.store.call_settings import PLAIN, CallSettings
 from gateway.store.database import SERVICE, Database
 from sandbox.types import Resources, Tier
 
@@ -44,6 +45,8 @@ class Route:
     versions: tuple[ActiveVersion, ...]
     floor: Tier | None = None
     instances: Instances = Instances()
+    settings: CallSettings = PLAIN
+    price_nano_usd: int = 0  # what one call costs whoever is not of the API's own tenant
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Route":
@@ -63,6 +66,8 @@ class Route:
             ),
             floor=floor_of(row["tier"]),
             instances=instances_of(row["instances"]),
+            settings=CallSettings.from_row(row["call_settings"]),
+            price_nano_usd=row["price_nano_usd"],
         )
 
 
