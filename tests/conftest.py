@@ -14,6 +14,7 @@ import pytest
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.migrate import migrate
 from gateway.store.postgres import PostgresDatabase
+from tests.support.redis_server import RedisServer, redis_server
 
 TEMPLATE = "sandgate_template"
 # durability is tested where it matters, with a server of its own
@@ -65,6 +66,13 @@ async def owner(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(dsn)
     yield connection
     await connection.close()
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[RedisServer]:
+    """A redis-server for the whole session; tests that do harm start their own."""
+    with redis_server() as server:
+        yield server
 
 
 async def _prepare(server: EmbeddedPostgres) -> None:

@@ -12,13 +12,22 @@ def decide(limits: Sequence[Limit], counters: Sequence[WindowCounter], second: i
     `counters` belong to `limits` one by one, each at most once, and have been advanced to
     `second`.
     """
+    if (refused := refusal(limits, counters, second)) is not None:
+        return refused
+    for counter in counters:
+        counter.add()
+    return Decision(True, states_of(limits, counters, second))
+
+
+def refusal(
+    limits: Sequence[Limit], counters: Sequence[WindowCounter], second: int
+) -> Decision | None:
+    """Why no call is admitted now; None while one is."""
     for limit, counter in zip(limits, counters, strict=True):
         if counter.total >= limit.quantity:
             states = states_of(limits, counters, second)
             return Decision(False, states, tuple(state for state in states if not state.remaining))
-    for counter in counters:
-        counter.add()
-    return Decision(True, states_of(limits, counters, second))
+    return None
 
 
 def states_of(

@@ -35,12 +35,13 @@ def limits_of(
 ) -> tuple[Limit, ...]:
     """Every limit a call with this key to this API counts against; empty means unlimited.
 
-    The tenant is the key's, and its own values replace those of its plan window by window.
+    The tenant is the key's, and its own values replace those of its plan window by window. A
+    rotated key and its successors count as one.
     """
     return (
         *_limits(f"tenant:{key.tenant_id}", {**key.plan_limits, **key.tenant_limits}),
         *_limits(f"api:{api_id}", api_limits),
-        *_limits(f"key:{key.key_id}", key.limits),
+        *_limits(f"key:{key.root_id or key.key_id}", key.limits),
     )
 
 
