@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sandbox.types import (
+    AppDocument,
     CapacityError,
     CrashLoopError,
     DependencyError,
@@ -61,6 +62,16 @@ def lock_json(lock: Lock) -> Json:
 def lock_from(value: Json) -> Lock:
     """Inverse of `lock_json`."""
     return Lock(value["digest"], value["text"], tuple(value["packages"]))
+
+
+def document_json(document: AppDocument) -> Json:
+    """A document, still as text."""
+    return asdict(document)
+
+
+def document_from(value: Json) -> AppDocument:
+    """Inverse of `document_json`."""
+    return AppDocument(value["text"], value["note"])
 
 
 def status_json(status: ManagerStatus) -> Json:

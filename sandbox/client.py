@@ -10,6 +10,7 @@ from typing import Any
 from sandbox import answers, wire
 from sandbox.runner.frames import HEADER, FrameError, body_length, decode_body, encode
 from sandbox.types import (
+    AppDocument,
     Bundle,
     EgressPolicy,
     Lease,
@@ -124,6 +125,11 @@ class ManagerClient:
     async def retire(self, sandbox_id: str, *, seconds: float = _STOP_SECONDS) -> None:
         """Stop it; returns when it is gone."""
         await self._call({"op": "retire", "sandbox_id": sandbox_id}, seconds)
+
+    async def document(self, sandbox_id: str, *, seconds: float = _STOP_SECONDS) -> AppDocument:
+        """What the app in a sandbox says of its own interface."""
+        answer = await self._call({"op": "document", "sandbox_id": sandbox_id}, seconds)
+        return answers.document_from(answer)
 
     async def stop_api(self, api_id: str, *, seconds: float = _STOP_SECONDS) -> int:
         """Stop every sandbox of an API; how many there were."""

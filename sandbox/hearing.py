@@ -6,7 +6,7 @@ from sandbox import verdicts
 from sandbox.faults import EndedError
 from sandbox.logbook import SandboxLog
 from sandbox.runner.frames import Message
-from sandbox.types import EndReason
+from sandbox.types import AppDocument, EndReason
 
 
 class Hearing:
@@ -17,6 +17,7 @@ class Hearing:
         self.end: EndReason | None = None
         self.reason = ""
         self.verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.document: asyncio.Future[AppDocument] | None = None  # while one is asked for
         self._log = log
 
     def hear(self, message: Message) -> None:
@@ -32,6 +33,8 @@ class Hearing:
                 error = verdicts.start_failure(message)
                 self.reason = error.reason
                 self.decide(error)
+            case "document" if self.document is not None and not self.document.done():
+                self.document.set_result(verdicts.document(message))
             case "exited":
                 self.reason = verdicts.text(message.get("reason"))
                 self.end = verdicts.end_reason(message)

@@ -95,6 +95,7 @@ class Live:
         self._ways: Ways | None = None
         self._launching: asyncio.Task[Handle] | None = None
         self._tether = Tether(self.hearing, self._on_end)
+        self.document = self._tether.document
         self._intake = Intake(
             self.socket_path,
             shared.paths.control_dir(sandbox_id),

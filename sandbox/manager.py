@@ -24,6 +24,7 @@ from sandbox.settings import ManagerSettings
 from sandbox.starting import Starter
 from sandbox.troubles import Troubles
 from sandbox.types import (
+    AppDocument,
     Bundle,
     DependencyError,
     EgressPolicy,
@@ -182,6 +183,13 @@ class Manager:
         live = self._fleet.members.get(sandbox_id)
         if live is not None and live.status in (Status.READY, Status.WORN):
             await self._fleet.stop(live, EndReason.STOPPED, "it was retired")
+
+    async def document(self, sandbox_id: str) -> AppDocument:
+        """What the app in a sandbox says of its own interface; takes some seconds at most."""
+        live = self._fleet.members.get(sandbox_id)
+        if live is None or not await self._wake(live):
+            raise ManagerUnavailableError("the sandbox is not there any more")
+        return await live.document()
 
     async def stop_api(self, api_id: str) -> int:
         """Stop every sandbox of an API, those that are still starting too; how many."""

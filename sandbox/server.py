@@ -102,6 +102,8 @@ async def perform(manager: Manager, request: wire.Request) -> Any:
             return await manager.renew(sandbox_ids)
         case wire.Retire(sandbox_id):
             return await manager.retire(sandbox_id)
+        case wire.Describe(sandbox_id):
+            return answers.document_json(await manager.document(sandbox_id))
         case wire.StopApi(api_id):
             return await manager.stop_api(api_id)
         case wire.Overdue(sandbox_id):

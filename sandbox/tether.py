@@ -10,9 +10,10 @@ from sandbox.greeting import greet
 from sandbox.hearing import Hearing
 from sandbox.runner.frames import Message
 from sandbox.runtimes.base import Handle, RuntimeUnavailableError
-from sandbox.types import EndReason
+from sandbox.types import AppDocument, EndReason
 
 _DRAIN_SECONDS = 1.0
+_DOCUMENT_SECONDS = 8.0  # the runner gives the app five
 
 
 class Tether:
@@ -22,6 +23,7 @@ class Tether:
         self.handle: Handle | None = None
         self.gone = asyncio.Event()
         self._hearing = hearing
+        self._asking = asyncio.Lock()
         self._on_end = on_end
         self._channel: Channel | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -93,6 +95,22 @@ class Tether:
         if self._channel is None:
             raise ChannelClosedError("it has no runner")
         await self._channel.send(message, descriptor)
+
+    async def document(self) -> AppDocument:
+        """What its app says of its interface; one question at a time."""
+        async with self._asking:
+            answer: asyncio.Future[AppDocument]
+            answer = self._hearing.document = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(_DOCUMENT_SECONDS):
+                    await self.send({"type": "describe"})
+                    return await answer
+            except TimeoutError:
+                return AppDocument("", "the app did not say what it offers in time")
+            except ChannelClosedError:
+                return AppDocument("", "the sandbox ended before its app was asked")
+            finally:
+                self._hearing.document = None
 
     async def kernels_word(self) -> EndReason | None:
         """What the kernel ended it for, when it did and says so in time."""

@@ -184,6 +184,17 @@ class Lease:
     times: StartTimes | None = None  # of the start that this very request made
 
 
+@dataclass(frozen=True, slots=True)
+class AppDocument:
+    """The OpenAPI document that an app made of itself: hostile text, exactly as it came.
+
+    Empty when there is none; `note` says why.
+    """
+
+    text: str
+    note: str = ""
+
+
 class EndReason(StrEnum):
     """Why a sandbox ended."""
 

@@ -1,13 +1,15 @@
 """Reads what a runner says as untrusted values: start failures, log lines, reasons."""
 
+import binascii
 import time
 from typing import Any
 
 from sandbox.runner.frames import Message
-from sandbox.types import EndReason, Resources, StartFailedError, StartFailure
+from sandbox.types import AppDocument, EndReason, Resources, StartFailedError, StartFailure
 
 _REASON = 2000
 _TRACEBACK = 64_000
+_DOCUMENT = 720_000  # 512 KiB, and what the marks of secrets may add
 
 
 def text(value: Any, limit: int = _REASON) -> str:
@@ -31,6 +33,19 @@ def start_failure(message: Message) -> StartFailedError:
         line=line if isinstance(line, int) and line >= 0 else None,
         traceback=text(message.get("traceback"), _TRACEBACK),
     )
+
+
+def document(message: Message) -> AppDocument:
+    """What a `document` message holds, still hostile text."""
+    data = message.get("data")
+    try:
+        found = binascii.a2b_base64(data if isinstance(data, str) else "").decode()
+    except ValueError:
+        return AppDocument("", "the document is not UTF-8 text")
+    if len(found) > _DOCUMENT:
+        return AppDocument("", "the document is too large")
+    said = text(message.get("note"), 500)
+    return AppDocument(found, "" if found else said or "the app has no document")
 
 
 # what a runner may say about its own end; how it was stopped by us, we know ourselves

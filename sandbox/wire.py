@@ -55,6 +55,13 @@ class Retire:
 
 
 @dataclass(frozen=True, slots=True)
+class Describe:
+    """The OpenAPI document of the app in one."""
+
+    sandbox_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopApi:
     """Stop all of an API."""
 
@@ -108,6 +115,7 @@ Request = (
     | Find
     | Renew
     | Retire
+    | Describe
     | StopApi
     | Overdue
     | SetEgress
@@ -244,6 +252,7 @@ _PARSERS: dict[str, tuple[tuple[str, ...], Callable[[Json], Request]]] = {
     "find": (("spec",), lambda m: Find(parse_spec(m["spec"]))),
     "renew": (("sandbox_ids",), lambda m: Renew(_texts(m["sandbox_ids"], MAX_IDS))),
     "retire": (("sandbox_id",), lambda m: Retire(_text(m["sandbox_id"]))),
+    "document": (("sandbox_id",), lambda m: Describe(_text(m["sandbox_id"]))),
     "stop_api": (("api_id",), lambda m: StopApi(_text(m["api_id"]))),
     "overdue": (("sandbox_id",), lambda m: Overdue(_text(m["sandbox_id"]))),
     "set_egress": (

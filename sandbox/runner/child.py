@@ -13,12 +13,13 @@ from typing import Any, Literal, NoReturn, TextIO
 from . import identity
 from .calls import Calls
 from .dialling import Dialler
+from .document import Inquiry
 from .endings import Failure
 from .failures import LoadDeadlineError, describe
 from .frames import Decoder, Message, encode
 from .loader import find_application, load
 from .places import Places
-from .process import Pipes
+from .process import QUESTION, Pipes
 from .serving import Source, configure_logging, serve
 from .surroundings import settle_in
 from .task import Task
@@ -130,13 +131,14 @@ def _begin(message: Message, has_listener: bool, places: Places, calls: Calls) -
     except BaseException as error:  # noqa: BLE001 - all of it is the owner's to read
         return _tell_failure(describe(error, task.filename))
     _tell({"type": "loaded"})
+    inquiry = Inquiry(application, _tell)
     source: Source = Dialler(places.calls) if not has_listener else _listener()
     failure = serve(
         application,
         source,
         calls,
         ready=lambda: _tell({"type": "ready"}),
-        bell=(_STATUS_FD, lambda: _hear_bell(calls)),
+        bell=(_STATUS_FD, lambda: _hear_bell(calls, inquiry)),
     )
     return _tell_failure(failure) if failure else 0
 
@@ -163,7 +165,7 @@ def _load_deadline(seconds: float) -> Any:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
-def _hear_bell(calls: Calls) -> bool:
+def _hear_bell(calls: Calls, inquiry: Inquiry) -> bool:
     """Whether the supervisor is still there to ring."""
     try:
         with _supervisor_socket() as sock:
@@ -173,6 +175,8 @@ def _hear_bell(calls: Calls) -> bool:
     except OSError:
         return False
     calls.look_at_page()
+    if QUESTION in heard:
+        inquiry.begin()
     return bool(heard)
 
 

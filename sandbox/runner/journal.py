@@ -1,11 +1,15 @@
 """What the app writes, on its way out: redacted, bounded in rate, the newest lines kept."""
 
+import binascii
 import time
 from collections.abc import Callable, Iterable, Iterator
 
 from .frames import Message
 from .logs import LineRate, Ring
 from .redaction import Redactor
+
+_NOTE = 500
+_LONGEST = 720_000  # base64 of a document of 512 KiB
 
 
 class Journal:
@@ -24,6 +28,18 @@ class Journal:
     def clean(self, message: Message) -> Message:
         """A message of the app's process without them."""
         return self._redactor.clean_message(message)
+
+    def clean_document(self, message: Message) -> Message:
+        """The app's document, or why there is none, without them."""
+        try:
+            came = binascii.a2b_base64(str(message.get("data") or "")[:_LONGEST])
+            text = came.decode("utf-8", "replace")
+        except ValueError:
+            text = ""
+        cleaned = self._redactor.clean_long(text).encode()
+        note = self._redactor.clean(str(message.get("note") or "")[:_NOTE])
+        data = binascii.b2a_base64(cleaned, newline=False).decode()
+        return {"type": "document", "data": data, "note": note}
 
     def take(self, lines: Iterable[tuple[str, str]]) -> None:
         """Lines as (stream, text)."""

@@ -12,9 +12,10 @@ from .frames import HEADER, Decoder, FrameError, Message, encode
 from .logs import LineSplitter
 
 _READ = 64 * 1024
-_STATUS_LIMIT = 512 * 1024
+_STATUS_LIMIT = 1024 * 1024  # a document of 512 KiB in base64 is the longest
 _HAND_OVER_SECONDS = 10.0
 _BELL = b"!"
+QUESTION = b"?"  # a bell that also asks for the app's document
 
 
 class Pipes:
@@ -78,6 +79,13 @@ class Child:
         if self.can_speak:
             with contextlib.suppress(OSError):
                 self._socket.send(_BELL)
+
+    def ask(self) -> bool:
+        """Ask it for the app's document; False when it cannot answer."""
+        if self.can_speak:
+            with contextlib.suppress(OSError):
+                return self._socket.send(QUESTION) == len(QUESTION)
+        return False
 
     def read(self, number: int) -> tuple[list[tuple[str, str]], list[Message]]:
         """What came through one pipe: lines as (stream, text), and messages of the process."""

@@ -28,11 +28,19 @@ class Redactor:
         forms = {form for value in values if len(value) >= SHORTEST for form in forms_of(value)}
         # the longest first, so that no form leaves the rest of a longer one behind
         ordered = sorted(forms, key=len, reverse=True)
+        self._ordered = ordered
         self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
     def clean(self, text: str) -> str:
         """The text without the values."""
         return self._pattern.sub(MARK, text) if self._pattern else text
+
+    def clean_long(self, text: str) -> str:
+        """The same for half a megabyte, where looking for each form alone is quicker."""
+        for form in self._ordered:
+            if form in text:
+                text = text.replace(form, MARK)
+        return text
 
     def clean_message(self, message: dict[str, Any]) -> dict[str, Any]:
         """The same for every text in a flat message."""

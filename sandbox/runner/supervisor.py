@@ -56,6 +56,7 @@ class Supervisor:
         self._identity: dict[str, str] = {}
         self._seconds = 0.0
         self._loaded = False
+        self._asked = False
         self._failure: Failure | Message | None = None
         self._ending: Message | None = None
         self._asked_to_stop = False
@@ -135,6 +136,17 @@ class Supervisor:
             self._stop(float(message.get("seconds", _STOP_SECONDS)), ended(STOPPED, "stopped"))
         elif message.get("type") == "egress" and message.get("egress") is True:
             self._forwarder.allow()
+        elif message.get("type") == "describe" and self._state == "running":
+            self._ask()
+
+    def _ask(self) -> None:
+        """One question at a time; the app's process answers within a few seconds."""
+        if self._asked or self._child is None:
+            return
+        self._asked = self._child.ask()
+        if not self._asked:
+            note = "the app's process does not listen"
+            self._manager.tell({"type": "document", "data": "", "note": note})
 
     # --- user code
 
@@ -196,6 +208,9 @@ class Supervisor:
                 self._failure = self._journal.clean(Failure.from_message(message).to_message())
                 self._timers.cancel("start")
                 self._timers.set("kill", _LAST_WORDS_SECONDS, self._kill_child)
+            case "document", "running" if self._asked:
+                self._asked = False
+                self._manager.tell(self._journal.clean_document(message))
             case "busy", "running":
                 self._begin_to_look()
 

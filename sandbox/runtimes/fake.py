@@ -3,10 +3,12 @@
 What a sandbox does is scripted by comments in the code it is given, one per line:
 `# fake: fail import_error no such thing`, `# fake: slow 0.2` (before it is ready),
 `# fake: hang` (never ready), `# fake: exit` (ends while starting), `# fake: deaf` (ready but
-answers nothing), `# fake: print hello`. Every call is answered 200 with what was asked.
+answers nothing), `# fake: print hello`, `# fake: openapi {"a":1}` (what it says of
+itself). Every call is answered 200 with what was asked.
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -287,7 +289,9 @@ class _Player:
                 if message["type"] == "stop":
                     self._say(link, {"type": "exited", "reason": "stopped"})
                     return
-                if not await self._specialise(link, message):
+                if message["type"] == "describe":
+                    self._describe(link)
+                elif not await self._specialise(link, message):
                     return
 
     async def _specialise(self, link: Link, message: Message) -> bool:
@@ -353,6 +357,12 @@ class _Player:
                 line = {"stream": "stdout", "text": " ".join(text), "at": at}
                 self._say(link, {"type": "log", **line})
         return True, deaf
+
+    def _describe(self, link: Link) -> None:
+        code = str(self._sandbox.order.get("code", ""))
+        said = [" ".join(words[1:]) for words in _script(code) if words[:1] == ["openapi"]]
+        data = base64.b64encode("".join(said).encode()).decode()
+        self._say(link, {"type": "document", "data": data, "note": "the fake runs no code"})
 
     def _say(self, link: Link, message: Message) -> None:
         link.send(message)

@@ -20,6 +20,7 @@ from sandbox.pool import Policy
 from sandbox.runner.frames import MAX_FRAME, encode
 from sandbox.server import listening
 from sandbox.types import (
+    AppDocument,
     Bundle,
     CapacityError,
     DependencyError,
@@ -43,6 +44,16 @@ async def served(policy: Policy | None = None) -> AsyncIterator[tuple[Managed, M
             yield it, client
         finally:
             await client.close()
+
+
+async def test_client_asks_what_an_app_offers() -> None:
+    async with served() as (_, client):
+        told = await client.acquire(spec(), Bundle('# fake: openapi {"openapi": "3.1.0"}'))
+        silent = await client.acquire(spec("other"), Bundle(""))
+        assert await client.document(told.sandbox_id) == AppDocument('{"openapi": "3.1.0"}')
+        assert (await client.document(silent.sandbox_id)).note == "the fake runs no code"
+        with pytest.raises(ManagerUnavailableError):
+            await client.document("no-such-one")
 
 
 async def test_client_acquires_renews_finds_and_retires() -> None:
