@@ -44,6 +44,7 @@ from gateway.proxy.resolve import Resolver
 from gateway.proxy.retire import Retirement
 from gateway.secrets import Secrets, load_or_create_secrets
 from gateway.settings import Settings
+from gateway.store import generations
 from gateway.store.auth_users import AuthUsers
 from gateway.store.bundles import BundleStore
 from gateway.store.changes import Changes
@@ -126,7 +127,9 @@ async def _open_store(stack: AsyncExitStack, settings: Settings) -> _Store:
     database = await stack.enter_async_context(await PostgresDatabase.connect(socket_dir))
     users = await AuthUsers.connect(str(socket_dir))
     stack.push_async_callback(users.close)
-    changes = await stack.enter_async_context(Changes(socket_dir))
+    changes = await stack.enter_async_context(
+        Changes(socket_dir, read=lambda: generations.current(database))
+    )
     return _Store(database, users, changes)
 
 
