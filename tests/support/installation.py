@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,11 @@ def _end_with(parent: int) -> Callable[[], None]:
 class Installation:
     """One `sandgate serve`; `first` is the content of its first-run.json."""
 
-    def __init__(self, data_dir: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, data_dir: Path, environment: Mapping[str, str], arguments: Sequence[str] = ()
+    ) -> None:
         self.data_dir = data_dir
+        self._arguments = tuple(arguments)
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -56,7 +59,7 @@ class Installation:
         }
         with output.open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway.cli.main", "serve"],
+                [sys.executable, "-m", "gateway.cli.main", "serve", *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -182,10 +185,10 @@ class Installation:
 
 
 @contextmanager
-def installation(**environment: str) -> Iterator[Installation]:
-    """A started installation that is stopped and removed at the end."""
+def installation(*arguments: str, **environment: str) -> Iterator[Installation]:
+    """A started installation that is stopped and removed at the end; `arguments` go to serve."""
     folder = Path(tempfile.mkdtemp(prefix="sg-"))
-    made = Installation(folder / "data", environment)
+    made = Installation(folder / "data", environment, arguments)
     try:
         made.start()
         yield made
