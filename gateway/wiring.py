@@ -41,7 +41,7 @@ from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.leases import Leases
 from gateway.proxy.minimum import Minimum
 from gateway.proxy.resolve import Resolver
-from gateway.proxy.retire import Retirement
+from gateway.proxy.retire import Retirement, SharedKeeper
 from gateway.secrets import Secrets, load_or_create_secrets
 from gateway.settings import Settings
 from gateway.store import generations
@@ -173,7 +173,7 @@ def _calls(
     bundles = BundleStore(store.database, secrets.secrets_key)
     reverts = CrashLoops(store.database, store.changes)
     activation = Activation(manager, bundles, on_crash_loop=reverts)
-    leases = Leases(manager, activation, starts=metrics)
+    leases = Leases(SharedKeeper(manager), activation, starts=metrics)
     stack.push_async_callback(leases.close)
     _run(stack, leases.run())
     _run(stack, Minimum(routes, leases, store.changes).run())

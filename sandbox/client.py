@@ -126,6 +126,10 @@ class ManagerClient:
         """Stop it; returns when it is gone."""
         await self._call({"op": "retire", "sandbox_id": sandbox_id}, seconds)
 
+    async def release(self, sandbox_id: str, *, seconds: float = _STOP_SECONDS) -> None:
+        """Send it no more calls; it stops once no other gateway has a lease on it either."""
+        await self._call({"op": "release", "sandbox_id": sandbox_id}, seconds)
+
     async def document(self, sandbox_id: str, *, seconds: float = _STOP_SECONDS) -> AppDocument:
         """What the app in a sandbox says of its own interface."""
         answer = await self._call({"op": "document", "sandbox_id": sandbox_id}, seconds)

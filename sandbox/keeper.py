@@ -1,7 +1,7 @@
 """Housekeeping: leases that end, sandboxes that wear out, and what the engine really has."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -63,6 +63,13 @@ class Keeper:
         for sandbox_id in pool.to_expire(self._members(), self._policy, self._clock()):
             live = self._fleet.members[sandbox_id]
             self._fleet.stop_soon(live, EndReason.IDLE, "nobody has called it for long")
+
+    def stop(self, sandbox_ids: Sequence[str]) -> None:
+        """Those whom somebody gave up and nobody holds any more."""
+        for sandbox_id in sandbox_ids:
+            live = self._fleet.members.get(sandbox_id)
+            if live is not None and live.status in (Status.READY, Status.WORN):
+                self._fleet.stop_soon(live, EndReason.STOPPED, "it was retired")
 
     def _freeze_idle(self) -> None:
         for sandbox_id in pool.to_freeze(self._members(), self._policy, self._clock()):

@@ -11,6 +11,7 @@ from sandbox.engines import Engines, Opened
 from sandbox.fairness import Gate
 from sandbox.fleet import Fleet
 from sandbox.history import History
+from sandbox.holders import Holders
 from sandbox.keeper import Keeper
 from sandbox.layers.builder import Builder
 from sandbox.layers.layers import Layers
@@ -21,7 +22,7 @@ from sandbox.paths import RunPaths
 from sandbox.pool import Status
 from sandbox.runtimes.base import RuntimeUnavailableError
 from sandbox.settings import ManagerSettings
-from sandbox.starting import Starter
+from sandbox.starting import Starter, result_of
 from sandbox.troubles import Troubles
 from sandbox.types import (
     AppDocument,
@@ -76,6 +77,7 @@ class Manager:
         self._gate = Gate(_STARTS_AT_ONCE, _STARTS_OF_A_TENANT)
         self._troubles = Troubles()
         self._history = History()
+        self._holders = Holders()
         self._logbook = Logbook()
         self._fleet = Fleet(
             settings,
@@ -110,41 +112,41 @@ class Manager:
 
     # --- leases
 
-    async def acquire(self, spec: SandboxSpec, bundle: Bundle) -> Lease:
+    async def acquire(self, spec: SandboxSpec, bundle: Bundle, holder: int = 0) -> Lease:
         """A lease on the sandbox of this spec; started when there is none, once for all callers."""
         await self._until_open()
         for _ in range(_TRIES):
             live = self._by_spec.get(spec)
             if live is None:
-                return await self._start(spec, bundle)
+                return await self._start(spec, bundle, holder)
             self._complete(live, bundle)
             if await self._wake(live):
-                return self._lease(live)
+                return self._lease(live, holder)
         raise ManagerUnavailableError("sandboxes of this kind keep ending")
 
-    async def find(self, spec: SandboxSpec) -> Lease | None:
+    async def find(self, spec: SandboxSpec, holder: int = 0) -> Lease | None:
         """A lease only when such a sandbox is there; a frozen one is thawed."""
         await self._until_open()
         live = self._by_spec.get(spec)
         if live is None or live.record.lacks_secrets or not await self._wake(live):
             return None
-        return self._lease(live)
+        return self._lease(live, holder)
 
-    async def renew(self, sandbox_ids: Sequence[str]) -> dict[str, float]:
+    async def renew(self, sandbox_ids: Sequence[str], holder: int = 0) -> dict[str, float]:
         """New time for each that takes calls; what is missing in the answer is to be given up."""
         await self._until_open()
         wanted = (self._fleet.members.get(sandbox_id) for sandbox_id in sandbox_ids)
         living = [live for live in wanted if live is not None and not live.record.lacks_secrets]
         awake = await asyncio.gather(*(self._wake(live) for live in living))
         pairs = zip(living, awake, strict=True)
-        return {live.sandbox_id: self._lease(live).seconds for live, ok in pairs if ok}
+        return {live.sandbox_id: self._lease(live, holder).seconds for live, ok in pairs if ok}
 
-    async def _start(self, spec: SandboxSpec, bundle: Bundle) -> Lease:
+    async def _start(self, spec: SandboxSpec, bundle: Bundle, holder: int) -> Lease:
         start, is_ours = self._starter.under_way(spec), False
         if start is None:
             start, is_ours = self._starter.begin(spec, bundle, self._route), True
-        live, times = await _result(start)
-        return self._lease(live, times if is_ours else None)
+        live, times = await result_of(start)
+        return self._lease(live, holder, times if is_ours else None)
 
     async def _wake(self, live: Live) -> bool:
         """Whether calls may be sent to it; from here on it is not frozen for a lease's time."""
@@ -158,8 +160,12 @@ class Manager:
                 self._fleet.bury(live, EndReason.STOPPED, f"it could not be thawed: {error}")
         return live.status is Status.READY and live.sandbox_id in self._fleet.members
 
-    def _lease(self, live: Live, times: StartTimes | None = None) -> Lease:
+    def _lease(self, live: Live, holder: int, times: StartTimes | None = None) -> Lease:
         live.renewed_at = self._clock()
+        policy = self._settings.policy
+        # the holder counts from when our answer arrives, so its lease ends a moment later
+        until = live.renewed_at + policy.lease_seconds + policy.freeze_seconds
+        self._holders.take(live.sandbox_id, holder, until)
         return Lease(
             sandbox_id=live.sandbox_id,
             socket_path=str(live.socket_path),
@@ -183,6 +189,12 @@ class Manager:
         live = self._fleet.members.get(sandbox_id)
         if live is not None and live.status in (Status.READY, Status.WORN):
             await self._fleet.stop(live, EndReason.STOPPED, "it was retired")
+
+    async def release(self, sandbox_id: str, holder: int = 0) -> None:
+        """This holder sends it no more calls; it stops when nobody else may send it any."""
+        await self._until_open()
+        if self._holders.release(sandbox_id, holder, self._clock()):
+            await self.retire(sandbox_id)
 
     async def document(self, sandbox_id: str) -> AppDocument:
         """What the app in a sandbox says of its own interface; takes some seconds at most."""
@@ -285,6 +297,7 @@ class Manager:
     def left(self, live: Live) -> None:
         """It takes no more calls."""
         self._unroute(live)
+        self._holders.forget(live.sandbox_id)
         if live.spec is not None:
             self._logbook.end(live.spec.api_id, live.sandbox_id)
 
@@ -325,6 +338,7 @@ class Manager:
     def tick(self) -> None:
         """What is due."""
         self._keeper.tick()
+        self._keeper.stop(self._holders.due(self._clock()))
         self._troubles.forget_old(self._clock())
 
     async def look_for_wear(self) -> None:
@@ -384,15 +398,3 @@ class Manager:
             self._engines.opening_failed(str(error))
         else:
             self._engines.health.works()
-
-
-async def _result(
-    start: "asyncio.Task[tuple[Live, StartTimes]]",
-) -> tuple[Live, StartTimes]:
-    """The start's outcome; a caller who leaves does not end it for the others."""
-    try:
-        return await asyncio.shield(start)
-    except asyncio.CancelledError:
-        if start.cancelled():  # withdrawn before it began; the caller itself was not cancelled
-            raise ManagerUnavailableError("the sandbox was stopped while it started") from None
-        raise

@@ -42,6 +42,7 @@ class Connection:
         self, manager: Manager, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self._manager = manager
+        self._holder, _ = peer_of(writer.get_extra_info("socket"))
         self._reader = reader
         self._writer = writer
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,7 +83,8 @@ class Connection:
     async def _answer(self, message: wire.Json) -> None:
         answer: wire.Json = {"id": message["id"]}
         try:
-            answer["ok"] = await perform(self._manager, wire.parse_request(message))
+            request = wire.parse_request(message)
+            answer["ok"] = await perform(self._manager, request, self._holder)
         except (SandboxError, wire.BadRequestError) as error:
             answer["error"] = answers.error_json(error)
         with contextlib.suppress(OSError):
@@ -91,17 +93,19 @@ class Connection:
             await self._writer.drain()
 
 
-async def perform(manager: Manager, request: wire.Request) -> Any:
-    """Do what is asked; the answer is plain JSON."""
+async def perform(manager: Manager, request: wire.Request, holder: int = 0) -> Any:
+    """Do what is asked; the answer is plain JSON. `holder` has the leases: the client's process."""
     match request:
         case wire.Acquire(spec, bundle):
-            return answers.lease_json(await manager.acquire(spec, bundle))
+            return answers.lease_json(await manager.acquire(spec, bundle, holder))
         case wire.Find(spec):
-            return answers.lease_json(await manager.find(spec))
+            return answers.lease_json(await manager.find(spec, holder))
         case wire.Renew(sandbox_ids):
-            return await manager.renew(sandbox_ids)
+            return await manager.renew(sandbox_ids, holder)
         case wire.Retire(sandbox_id):
             return await manager.retire(sandbox_id)
+        case wire.Release(sandbox_id):
+            return await manager.release(sandbox_id, holder)
         case wire.Describe(sandbox_id):
             return answers.document_json(await manager.document(sandbox_id))
         case wire.StopApi(api_id):

@@ -231,3 +231,15 @@ class Starter:
 async def _measure(live: Live) -> None:
     """What it needs when it has done nothing yet; more than that may be a leak."""
     live.memory = live.baseline = await live.memory_bytes()
+
+
+async def result_of(
+    start: "asyncio.Task[tuple[Live, StartTimes]]",
+) -> tuple[Live, StartTimes]:
+    """The start's outcome; a caller who leaves does not end it for the others."""
+    try:
+        return await asyncio.shield(start)
+    except asyncio.CancelledError:
+        if start.cancelled():  # withdrawn before it began; the caller itself was not cancelled
+            raise ManagerUnavailableError("the sandbox was stopped while it started") from None
+        raise

@@ -55,6 +55,13 @@ class Retire:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """This client gives one up; it stops when no other client has a lease on it."""
+
+    sandbox_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Describe:
     """The OpenAPI document of the app in one."""
 
@@ -115,6 +122,7 @@ Request = (
     | Find
     | Renew
     | Retire
+    | Release
     | Describe
     | StopApi
     | Overdue
@@ -252,6 +260,7 @@ _PARSERS: dict[str, tuple[tuple[str, ...], Callable[[Json], Request]]] = {
     "find": (("spec",), lambda m: Find(parse_spec(m["spec"]))),
     "renew": (("sandbox_ids",), lambda m: Renew(_texts(m["sandbox_ids"], MAX_IDS))),
     "retire": (("sandbox_id",), lambda m: Retire(_text(m["sandbox_id"]))),
+    "release": (("sandbox_id",), lambda m: Release(_text(m["sandbox_id"]))),
     "document": (("sandbox_id",), lambda m: Describe(_text(m["sandbox_id"]))),
     "stop_api": (("api_id",), lambda m: StopApi(_text(m["api_id"]))),
     "overdue": (("sandbox_id",), lambda m: Overdue(_text(m["sandbox_id"]))),

@@ -2,13 +2,42 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from typing import Protocol
 
 from gateway.errors import SandgateError
+from gateway.proxy.endings import Witness
 from gateway.proxy.errors import ApiNotFoundError
 from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import ChangeSource, Resolver, wanted_specs
 
 _log = logging.getLogger(__name__)
+
+
+class Manager(Witness, Protocol):
+    """The part of the manager that several gateways share."""
+
+    async def renew(self, sandbox_ids: Sequence[str]) -> dict[str, float]:
+        """Seconds left of each that lives."""
+        ...
+
+    async def release(self, sandbox_id: str) -> None:
+        """Stop it once no other gateway has a lease on it."""
+        ...
+
+
+class SharedKeeper:
+    """Keeps sandboxes for this gateway alone: what it gives up, another one may still use."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+        self.overdue = manager.overdue
+        self.sandboxes = manager.sandboxes
+        self.renew = manager.renew
+
+    async def retire(self, sandbox_id: str) -> None:
+        """No call of ours is under way in it, and none will be."""
+        await self._manager.release(sandbox_id)
 
 
 class Retirement:

@@ -207,3 +207,36 @@ async def test_a_manager_never_answers_a_lease_on_a_frozen_sandbox() -> None:
 def as_handle(one: SlowFreezer) -> Handle:
     """The two methods that matter here."""
     return one  # type: ignore[return-value]
+
+
+async def test_what_one_holder_gives_up_stays_for_the_others() -> None:
+    async with managed(POLICY) as it:
+        lease = await it.manager.acquire(spec(), Bundle(""), holder=1)
+        assert (await it.manager.acquire(spec(), Bundle(""), holder=2)).sandbox_id
+        await it.manager.release(lease.sandbox_id, holder=1)
+        assert b"200 OK" in await call(lease.socket_path)
+        assert await it.manager.renew([lease.sandbox_id], holder=2) == {lease.sandbox_id: 10}
+        await it.manager.release(lease.sandbox_id, holder=2)
+        assert it.statuses == []
+
+
+async def test_what_was_given_up_stops_when_the_last_lease_is_over() -> None:
+    async with managed(POLICY) as it:
+        lease = await it.manager.acquire(spec(), Bundle(""), holder=1)
+        assert await it.manager.renew([lease.sandbox_id], holder=2)  # which dies without a word
+        await it.manager.release(lease.sandbox_id, holder=1)
+        it.clock.now += 11
+        it.manager.tick()
+        assert it.statuses == ["ready"]
+        it.clock.now += 2
+        it.manager.tick()
+        await until(lambda: it.statuses == [])
+
+
+async def test_a_lease_that_is_over_holds_nothing() -> None:
+    async with managed(POLICY) as it:
+        lease = await it.manager.acquire(spec(), Bundle(""), holder=1)
+        it.clock.now += 13
+        assert await it.manager.find(spec(), holder=2)
+        await it.manager.release(lease.sandbox_id, holder=2)
+        assert it.statuses == []

@@ -70,6 +70,13 @@ async def test_client_acquires_renews_finds_and_retires() -> None:
         assert await client.stop_api("api") == 1
 
 
+async def test_a_client_gives_up_a_sandbox_that_nobody_else_holds() -> None:
+    async with served() as (_, client):
+        lease = await client.acquire(spec(), Bundle(""))
+        await client.release(lease.sandbox_id)
+        assert await client.find(spec()) is None
+
+
 async def test_client_asks_about_an_api_and_its_endings() -> None:
     async with served() as (_, client):
         lease = await client.acquire(spec(), Bundle("", {"A": "x"}))
