@@ -1,6 +1,6 @@
 """Routes of versions and deployments."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 
@@ -38,6 +38,15 @@ async def list_versions(
 async def read_version(api_id: str, n: Number, services: Ops, subject: Signed) -> Version:
     """One version with its code."""
     return await versions.read_version(services, subject, api_id, n)
+
+
+@router.get("/versions/{n}/openapi.json")
+async def read_document(
+    api_id: str, n: Number, request: Request, services: Ops, subject: Signed
+) -> dict[str, Any]:
+    """What the app of a version said it offers, kept when the version was stored."""
+    address = str(request.base_url)
+    return await versions.read_document(services, subject, api_id, n, address)
 
 
 @router.post("/deployments", status_code=201)

@@ -17,6 +17,7 @@ from gateway.operations.access import Known
 from gateway.operations.call_settings import checked_call_settings, checked_price
 from gateway.operations.egress import checked_egress
 from gateway.operations.finish import finish
+from gateway.operations.openapi import captured, keep
 from gateway.operations.ports import Services
 from gateway.operations.rehearse import rehearse, stop_all
 from gateway.operations.restart import spec_of
@@ -35,6 +36,7 @@ from gateway.store import apis
 from gateway.store.bundles import bundle_of
 from gateway.store.call_settings import CallSettings
 from gateway.store.database import SERVICE, DatabaseError, Identity, Row
+from gateway.store.documents import StoredDocument
 from gateway.store.routes import floor_of
 from sandbox.types import Lock
 
@@ -78,8 +80,8 @@ async def create_api(services: Services, subject: Known, new: NewApi) -> Created
     spec = spec_of(values, str(version_id), lock.digest, generation=1)
     bundle = bundle_of(new.code, lock.text, values["egress"]["hosts"])
     try:
-        await rehearse(services.sandboxes, spec, bundle)
-        return await finish(_store(services, api_id, values, lock))
+        document = await captured(services, await rehearse(services.sandboxes, spec, bundle))
+        return await finish(_store(services, api_id, values, lock, document))
     except BaseException:
         await finish(_forget(services, subject, api_id))
         raise
@@ -131,7 +133,11 @@ def _checked(new: NewApi) -> dict[str, Any]:
 
 
 async def _store(
-    services: Services, api_id: UUID, values: Mapping[str, Any], lock: Lock
+    services: Services,
+    api_id: UUID,
+    values: Mapping[str, Any],
+    lock: Lock,
+    document: StoredDocument,
 ) -> CreatedApi:
     key, key_id = keys.generate_key(), uuid4()
     key_values = {
@@ -140,6 +146,7 @@ async def _store(
         "key_display": keys.display_form(key),
     }
     await _insert(services, {**values, **key_values})
+    await keep(services, values["version_id"], document)
     services.changes.publish("api", str(api_id))
     row = await apis.find(services.database, SERVICE, api_id)
     if row is None:

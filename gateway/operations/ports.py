@@ -9,6 +9,7 @@ from gateway.operations.turns import Turns
 from gateway.store.bundles import BundleStore
 from gateway.store.database import Database
 from sandbox.types import (
+    AppDocument,
     Bundle,
     EgressPolicy,
     Lease,
@@ -33,6 +34,10 @@ class Sandboxes(Protocol):
 
     async def retire(self, sandbox_id: str) -> None:
         """Stop one sandbox now."""
+        ...
+
+    async def document(self, sandbox_id: str) -> AppDocument:
+        """What the app in a sandbox says of its own interface."""
         ...
 
     async def stop_api(self, api_id: str) -> int:

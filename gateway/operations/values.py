@@ -103,6 +103,7 @@ class Version:
     created_at: str
     code: str
     packages: tuple[str, ...]
+    openapi_note: str | None = None  # why the version has no OpenAPI document
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ def version_of(row: Row) -> Version:
         **{name: getattr(plain, name) for name in plain.__slots__},
         code=row["code"],
         packages=packages_of(row["lock"]),
+        openapi_note=row["openapi_note"],
     )
 
 

@@ -11,6 +11,7 @@ from gateway.operations import access, inputs
 from gateway.operations.access import Known
 from gateway.operations.dependencies import lock_of
 from gateway.operations.finish import finish
+from gateway.operations.openapi import captured, keep
 from gateway.operations.ports import Services
 from gateway.operations.rehearse import rehearse, withdraw
 from gateway.operations.restart import spec_of
@@ -23,6 +24,7 @@ from gateway.operations.values import (
     version_of,
 )
 from gateway.store import versions
+from gateway.store.documents import StoredDocument
 from sandbox.types import Lock
 
 
@@ -30,6 +32,12 @@ class VersionNotFoundError(NotFoundError):
     """The API has no version of this number."""
 
     code, title = "version_not_found", "Version not found"
+
+
+class NoDocumentError(NotFoundError):
+    """The version has no OpenAPI document; `detail` says why."""
+
+    code, title = "no_document", "No OpenAPI document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,8 @@ async def add_version(
         "deploy": new.deploy,
     }
     try:
-        await rehearse(services.sandboxes, spec, bundle)
-        added = await finish(_store(services, allowed.id, values, lock))
+        document = await captured(services, await rehearse(services.sandboxes, spec, bundle))
+        added = await finish(_store(services, allowed.id, values, lock, document))
     except BaseException:
         await finish(withdraw(services.sandboxes, spec))
         raise
@@ -92,15 +100,34 @@ async def read_version(services: Services, subject: Known, ref: str, n: int) -> 
     return version_of(row)
 
 
+async def read_document(
+    services: Services, subject: Known, ref: str, n: int, address: str
+) -> dict[str, Any]:
+    """What the app of a version said of itself, with the address at which it answers."""
+    allowed = await access.require_api(services, subject, ref, Operation.READ)
+    row = await versions.document(services.database, allowed.identity, allowed.id, n)
+    if row is None:
+        raise VersionNotFoundError
+    if row["openapi"] is None:
+        raise NoDocumentError(row["openapi_note"] or "It was stored before documents were kept.")
+    url = f"{address.rstrip('/')}/{allowed.id}@{n}"
+    return {**row["openapi"], "servers": [{"url": url}]}
+
+
 async def dependencies(services: Services, code: str) -> Lock:
     """What the file's own dependencies come to; an empty lock when it states none."""
     return await lock_of(services.sandboxes, code) or Lock("", "", ())
 
 
 async def _store(
-    services: Services, api_id: UUID, values: dict[str, Any], lock: Lock
+    services: Services,
+    api_id: UUID,
+    values: dict[str, Any],
+    lock: Lock,
+    document: StoredDocument,
 ) -> AddedVersion:
     row = await versions.add(services.database, values)
+    await keep(services, str(row["version_id"]), document)
     services.changes.publish("api", str(api_id))
     return AddedVersion(
         id=str(row["version_id"]),

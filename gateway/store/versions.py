@@ -30,7 +30,19 @@ async def find(database: Database, identity: Identity, api_id: UUID, n: int) -> 
     rows = await database.select(
         "api_versions",
         identity=identity,
-        columns=_COLUMNS + ",code,lock,layer",
+        columns=_COLUMNS + ",code,lock,layer,openapi_note",
+        where=[Filter("api_id", "eq", str(api_id)), Filter("n", "eq", n)],
+        limit=1,
+    )
+    return rows[0] if rows else None
+
+
+async def document(database: Database, identity: Identity, api_id: UUID, n: int) -> Row | None:
+    """Its OpenAPI document, or why there is none."""
+    rows = await database.select(
+        "api_versions",
+        identity=identity,
+        columns="openapi,openapi_note",
         where=[Filter("api_id", "eq", str(api_id)), Filter("n", "eq", n)],
         limit=1,
     )

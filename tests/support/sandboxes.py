@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from sandbox.types import (
+    AppDocument,
     Bundle,
     EgressPolicy,
     Lease,
@@ -44,6 +45,8 @@ class MemorySandboxes:
         self.start_fails: StartFailedError | None = None
         self.locks: dict[tuple[str, ...], Lock | SandboxError] = {}
         self.stopped: list[str] = []
+        self.document_said = AppDocument("", "no app was asked")
+        self.document_fails: SandboxError | None = None
         self.missing: tuple[str, ...] = ()
         self.engine_ok = True
 
@@ -83,6 +86,14 @@ class MemorySandboxes:
         for spec, name in list(self.running.items()):
             if name == sandbox_id:
                 del self.running[spec]
+
+    async def document(self, sandbox_id: str) -> AppDocument:
+        """What the test put there, of one that lives."""
+        self._refuse()
+        if self.document_fails is not None:
+            raise self.document_fails
+        assert sandbox_id in self.running.values()
+        return self.document_said
 
     async def stop_api(self, api_id: str) -> int:
         """Stop all of an API."""

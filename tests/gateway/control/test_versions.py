@@ -1,10 +1,12 @@
 """Routes of versions and deployments."""
 
+import json
 from typing import Any
 
 import pytest
 
 from gateway.store.database import SERVICE
+from sandbox.types import AppDocument
 from tests.support.control import World
 from tests.support.factories import Person
 from tests.support.problems import assert_problem
@@ -156,3 +158,36 @@ async def test_409_nothing_to_roll_back(world: World) -> None:
     async with world.client(person) as client:
         answer = await client.post(f"/api/apis/{api_id}/rollback")
     assert_problem(answer, 409, "nothing_to_roll_back")
+
+
+async def test_200_document_of_a_version_with_the_address_of_just_that_version(
+    world: World,
+) -> None:
+    person = await world.person()
+    document = {"openapi": "3.1.0", "info": {"title": "x", "version": "1"}, "paths": {"/a": {}}}
+    world.sandboxes.document_said = AppDocument(json.dumps(document))
+    api_id = await created(world, person)
+    async with world.client(person) as client:
+        answer = await client.get(f"/api/apis/{api_id}/versions/1/openapi.json")
+        url = f"{str(client.base_url).rstrip('/')}/{api_id}@1"
+    assert answer.json() == document | {"servers": [{"url": url}]}
+
+
+async def test_404_document_of_a_version_without_one_says_why(world: World) -> None:
+    person = await world.person()
+    api_id = await created(world, person)
+    async with world.client(person) as client:
+        missing = await client.get(f"/api/apis/{api_id}/versions/1/openapi.json")
+        unknown = await client.get(f"/api/apis/{api_id}/versions/2/openapi.json")
+        version = await client.get(f"/api/apis/{api_id}/versions/1")
+    assert_problem(missing, 404, "no_document")
+    assert missing.json()["detail"] == "no app was asked"
+    assert_problem(unknown, 404, "version_not_found")
+    assert version.json()["openapi_note"] == "no app was asked"
+
+
+async def test_404_document_of_somebody_elses_api(world: World) -> None:
+    api_id = await created(world, await world.person())
+    async with world.client(await world.person()) as client:
+        answer = await client.get(f"/api/apis/{api_id}/versions/1/openapi.json")
+    assert_problem(answer, 404, "api_not_found")
