@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRETS_KEY_BYTES = 32
+_DOMAIN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
 
 
 class Settings(BaseSettings):
@@ -21,10 +22,14 @@ class Settings(BaseSettings):
 
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=8000, ge=0, le=65535)
+    gateway_workers: int = Field(default=1, ge=1, le=64)
+    gateway_name: str = "gateway"
     environment: Literal["development", "staging", "production"] = "development"
+    base_domain: str | None = Field(default=None, pattern=_DOMAIN, max_length=190)
     sandgate_data_dir: Path = Path(".sandgate")
 
     admin_api_key: SecretStr | None = None
+    redis_url: SecretStr | None = None
 
     sandbox_runtime: Literal["auto", "docker", "gvisor", "bubblewrap", "fake"] = "auto"
     sandbox_tier_floor: Literal["vm", "gvisor", "runc", "bwrap"] | None = None
