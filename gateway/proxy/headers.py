@@ -7,6 +7,7 @@ gateway's private header, which the runner takes out again.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from gateway.proxy.cookies import without_own
 from gateway.proxy.errors import AmbiguousRequestError
 
 Field = tuple[bytes, bytes]
@@ -27,7 +28,7 @@ _HOP = frozenset(
 # A caller may not have these removed by naming them in Connection: they tell where the
 # message goes and where it ends.
 _NEVER_NAMED = frozenset({b"host", b"content-length", b"transfer-encoding"})
-_READ_AND_PASSED = frozenset({b"authorization", b"content-length"})
+_READ_AND_PASSED = frozenset({b"authorization", b"content-length", b"cookie"})
 _READ = _HOP | _READ_AND_PASSED | {b"x-api-key"}
 _DROPPED_ANSWER = _HOP | {
     b"date",  # the server in front writes it
@@ -59,7 +60,6 @@ HARMLESS = frozenset(
         b"accept-encoding",
         b"accept-language",
         b"content-type",
-        b"cookie",
         b"origin",
         b"referer",
         b"cache-control",
@@ -105,13 +105,28 @@ def read_request(headers: Iterable[Field]) -> RequestHead:
         dropped = dropped | named_in(read[b"connection"])
     if dropped:
         passed = [field for field in passed if field[0] not in dropped]
+    if b"cookie" in read:
+        passed = _without_our_cookies(passed)
     length = _length(read)
-    lines = b"".join([b"%b: %b\r\n" % field for field in passed])
-    if lines.count(b"\n") != len(passed):
-        raise AmbiguousRequestError("A header holds a line break.")
+    lines = _lines(passed)
     if length is None:
         lines += b"transfer-encoding: chunked\r\n"
     return RequestHead(key, length, lines)
+
+
+def _lines(passed: list[Field]) -> bytes:
+    lines = b"".join([b"%b: %b\r\n" % field for field in passed])
+    if lines.count(b"\n") != len(passed):
+        raise AmbiguousRequestError("A header holds a line break.")
+    return lines
+
+
+def _without_our_cookies(passed: list[Field]) -> list[Field]:
+    """The gateway's own reach no sandbox; a header with nothing else in it goes."""
+    seen = [
+        (name, without_own(value)) if name == b"cookie" else (name, value) for name, value in passed
+    ]
+    return [field for field, sent in zip(seen, passed, strict=True) if field[1] or not sent[1]]
 
 
 def passes_to_caller(name: bytes) -> bool:
@@ -141,6 +156,11 @@ def cage(headers: list[Field]) -> list[Field]:
         if name.lower() == b"content-type" and value.lower().startswith(_ACTIVE):
             return _CAGE
     return []
+
+
+def is_caged(field: Field) -> bool:
+    """Whether this very header came from `cage`; an app's own of the same text did not."""
+    return any(field is each for each in _CAGE)
 
 
 def named_in(connection: Iterable[bytes]) -> frozenset[bytes]:
