@@ -40,6 +40,8 @@ MATRIX: Mapping[str, tuple[Sight, Sight, Sight, Sight, Sight]] = {
     "api_usage": ("sees", "sees", "empty", "denied", "sees"),
     "rate_limit_usage": ("sees", "sees", "empty", "denied", "sees"),
     "audit_log": ("sees", "empty", "empty", "denied", "sees"),
+    "ledger": ("sees", "sees", "empty", "denied", "sees"),
+    "ledger_balances": ("sees", "sees", "empty", "denied", "sees"),
     "api_secrets": ("sees", "sees", "empty", "denied", "sees"),
 }
 WHOLE_TABLES = [table for table in MATRIX if table != "plans"]
@@ -63,7 +65,8 @@ async def scene(database: Database, dsn: str) -> Scene:
     api = await make_api(database, team, created_by=owner.id)
     theirs = await make_api(database, stranger.tenant_id, created_by=stranger.id)
     call = usage_call(api, time.time(), limits=[[f"tenant:{team}", "hour"]])
-    await database.rpc("record_usage", {"p_calls": [call]}, identity=SERVICE)
+    paid = usage_call(api, time.time(), tenant_id=str(uuid4()), price_nano_usd=5)
+    await database.rpc("record_usage", {"p_calls": [call, paid]}, identity=SERVICE)
     for api_id in (api.id, theirs.id):
         await make_secret(database, api_id, "TOKEN", hosts=None)
         await KvStore(database).set(api_id, "key", "1")
@@ -94,6 +97,8 @@ async def scene(database: Database, dsn: str) -> Scene:
             "api_usage": ("api_id", api.id),
             "rate_limit_usage": ("subject", f"tenant:{team}"),
             "audit_log": ("target_id", api.id),
+            "ledger": ("account", team),
+            "ledger_balances": ("account", team),
             "api_secrets": ("api_id", api.id),
         },
         api=api,
