@@ -39,6 +39,7 @@ class KeyCache:
         self._known: OrderedDict[Digest, Entry] = OrderedDict()
         self._digests: dict[str, Digest] = {}  # key id → digest
         self._unknown: OrderedDict[Digest, tuple[float, float]] = OrderedDict()
+        self._newest: OrderedDict[str, int] = OrderedDict()  # key id → generation
 
     def __len__(self) -> int:
         return len(self._known) + len(self._unknown)
@@ -55,8 +56,16 @@ class KeyCache:
         since, until = self._unknown.get(digest, (0.0, 0.0))
         return since <= now < until
 
+    def has_seen_newer(self, key: VerifiedKey | None) -> bool:
+        """Whether a later state of this key was seen: a read replica may lag behind."""
+        return key is not None and key.generation < self._newest.get(key.key_id, 0)
+
     def put(self, digest: Digest, entry: Entry) -> None:
         """Remember a key that exists."""
+        self._newest[entry.key.key_id] = entry.key.generation
+        self._newest.move_to_end(entry.key.key_id)
+        if len(self._newest) > self._max_known:
+            self._newest.popitem(last=False)
         self._unknown.pop(digest, None)
         self._known[digest] = entry
         self._known.move_to_end(digest)
@@ -90,7 +99,9 @@ class KeyCache:
 
         Known keys stay as the fallback for a database that is down: nothing says that they
         changed, and forgetting them all would turn each lost connection into an outage.
+        Generations start anew: the database that is back may be an older one, restored.
         """
+        self._newest.clear()
         for entry in self._known.values():
             entry.fresh_until = entry.loaded_at
             entry.is_unconfirmed = False

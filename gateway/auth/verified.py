@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gateway.auth.restriction import Restriction
 from gateway.errors import ForbiddenError, SandgateError, UnauthorizedError
 
 Quantities = Mapping[str, int | None]  # window → calls; None is unlimited
@@ -61,6 +62,13 @@ class KeyExpiredError(_InvalidKeyError):
     text = "This key has expired. Create a new one."
 
 
+class KeyReplacedError(_InvalidKeyError):
+    """It was rotated, and the time beside its successor is over."""
+
+    code, title = "key_replaced", "Replaced API key"
+    text = "This key was rotated and its time is over. Use its successor."
+
+
 class TenantSuspendedError(ForbiddenError):
     """The key is good; the tenant that owns it may not call."""
 
@@ -69,7 +77,10 @@ class TenantSuspendedError(ForbiddenError):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedKey:
-    """What a call needs to know about its key; the key's text is not in it."""
+    """What a call needs to know about its key; the key's text is not in it.
+
+    `root_id` is what it counts as: a rotated key and its successors are one in every limit.
+    """
 
     key_id: str
     tenant_id: str
@@ -81,6 +92,10 @@ class VerifiedKey:
     api_ids: frozenset[str]
     expires_at: float | None  # Unix seconds
     is_revoked: bool
+    ends_at: float | None = None  # Unix seconds; of a rotated key
+    root_id: str = ""
+    generation: int = 0  # rises with every change of it
+    restriction: Restriction | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "VerifiedKey":
@@ -96,6 +111,10 @@ class VerifiedKey:
             api_ids=frozenset(row["api_ids"] or ()),
             expires_at=_unix(row["expires_at"]),
             is_revoked=row["revoked_at"] is not None,
+            ends_at=_unix(row.get("ends_at")),
+            root_id=row.get("root_id") or row["key_id"],
+            generation=row.get("generation") or 0,
+            restriction=Restriction.of(row.get("scopes") or {}, row.get("allowed_addresses") or ()),
         )
 
     def refusal(self, now: float) -> SandgateError | None:
@@ -104,6 +123,8 @@ class VerifiedKey:
             return KeyRevokedError()
         if self.expires_at is not None and now >= self.expires_at:
             return KeyExpiredError()
+        if self.ends_at is not None and now >= self.ends_at:
+            return KeyReplacedError()
         if self.tenant_status != "active":
             return TenantSuspendedError()
         return None

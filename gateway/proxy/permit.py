@@ -1,7 +1,9 @@
 """May this key call this API now? Pure."""
 
 from collections import OrderedDict
+from datetime import UTC, datetime
 
+from gateway.auth.restriction import Restriction as Restriction
 from gateway.auth.verified import VerifiedKey
 from gateway.errors import SandgateError
 from gateway.limits.plan import limits_of
@@ -13,8 +15,10 @@ from gateway.proxy.errors import (
     ApiSuspendedError,
     KeyNotForApiError,
 )
+from gateway.proxy.headers import Field
 from gateway.store.routes import Route
 
+KEY_ENDS = b"x-sandgate-key-ends"
 _REMEMBERED = 50_000
 
 
@@ -58,8 +62,18 @@ class Grants:
             caller_tenant_id=key.tenant_id,
             key_id=key.key_id,
             limits=limits_of(key, route.api_id, route.limits),
+            restriction=key.restriction,
+            answer_headers=end_of(key),
         )
         self._known[pair] = (key, route, grant)
         if len(self._known) > self._size:
             self._known.popitem(last=False)
         return grant
+
+
+def end_of(key: VerifiedKey) -> tuple[Field, ...]:
+    """What every answer to a rotated key says: until when it works beside its successor."""
+    if key.ends_at is None:
+        return ()
+    moment = datetime.fromtimestamp(key.ends_at, UTC)
+    return ((KEY_ENDS, f"{moment:%Y-%m-%dT%H:%M:%SZ}".encode()),)

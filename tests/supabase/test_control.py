@@ -140,14 +140,19 @@ async def test_what_the_gateway_learns_of_a_key(
     )
     assert await rpc(database, "gateway_key", key_hash=key.key_hash) == {
         "key_id": key.id,
+        "root_id": key.id,
+        "generation": 2,
         "tenant_id": person.tenant_id,
         "tenant_status": "active",
         "plan": "free",
         "plan_limits": {"hour": 100},
         "tenant_limits": {},
         "limits": {"minute": 3},
+        "scopes": {},
+        "allowed_addresses": [],
         "api_ids": [api.id],
         "expires_at": "2030-01-01T00:00:00+00:00",
+        "ends_at": None,
         "revoked_at": None,
     }
 
