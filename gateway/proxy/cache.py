@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from gateway.deadline import within
 from gateway.errors import SandgateError, UnavailableError
+from gateway.store.route_check import BrokenRouteError
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Entry(Generic[V]):
     loaded_at: float
     fresh_until: float
     is_current: bool = True
+    tags: tuple[str, ...] = ()
 
 
 class _Loading(Generic[K, V]):
@@ -37,6 +39,7 @@ class _Loading(Generic[K, V]):
 
     def __init__(self) -> None:
         self.doubts: list[Callable[[K, V | None], bool]] = []
+        self.doubted_tags: set[str] = set()
         self.task: asyncio.Task[V | None] | None = None
 
 
@@ -46,6 +49,8 @@ class LoadingCache(Generic[K, V]):
     Past its time a value is still served while it is loaded again in the background. After
     an invalidation callers wait for the new value, and only a database that is down brings
     the old one back. A load that an invalidation overtook is never stored.
+
+    `tags` names what a value depends on, so that a change finds it without looking at all.
     """
 
     def __init__(
@@ -54,12 +59,16 @@ class LoadingCache(Generic[K, V]):
         *,
         clock: Callable[[], float],
         size: int = 20_000,
+        tags: Callable[[K, V | None], tuple[str, ...]] | None = None,
     ) -> None:
         self._load = load
+        self._tags = tags or _no_tags
+        self._tagged: dict[str, set[K]] = {}
         self._clock = clock
         self._size = size
         self._entries: OrderedDict[K, Entry[V]] = OrderedDict()
-        self._loading: dict[K, _Loading[K, V]] = {}
+        self._loading: dict[K, _Loading[K, V]] = {}  # may be joined
+        self._running: set[_Loading[K, V]] = set()
         self._tasks: set[asyncio.Task[V | None]] = set()
 
     def __len__(self) -> int:
@@ -88,11 +97,39 @@ class LoadingCache(Generic[K, V]):
         """Distrust every entry, and every load under way, for which `stale` says so."""
         for key, entry in self._entries.items():
             if stale(key, entry.value):
-                entry.is_current = False
-                entry.fresh_until = 0.0
-        for loading in self._loading.values():
+                self._distrust(entry)
+        for loading in self._running:
             loading.doubts.append(stale)
         self._loading = {}  # who asks from now on gets a load that starts now
+
+    def invalidate_tagged(self, *tags: str) -> None:
+        """The same for every value with one of these tags."""
+        for tag in tags:
+            for key in tuple(self._tagged.get(tag, ())):
+                self._untag(key, entry := self._entries[key])
+                self._distrust(entry)
+        for loading in self._running:
+            loading.doubted_tags.update(tags)
+        self._loading = {}
+
+    def last(self, key: K) -> V | None:
+        """What was known of it last, however old, trusted or not."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.value
+
+    @staticmethod
+    def _distrust(entry: Entry[V]) -> None:
+        entry.is_current = False
+        entry.fresh_until = 0.0
+
+    def _untag(self, key: K, entry: Entry[V]) -> None:
+        for tag in entry.tags:
+            keys = self._tagged.get(tag)
+            if keys is not None:
+                keys.discard(key)
+                if not keys:
+                    del self._tagged[tag]
+        entry.tags = ()
 
     def _refresh(self, key: K) -> None:
         """Load in the background, unless too much of that goes on."""
@@ -107,6 +144,7 @@ class LoadingCache(Generic[K, V]):
         if len(self._tasks) >= MAX_LOADS:
             raise UnavailableError("Too many new addresses at once; try again.")
         loading = self._loading[key] = _Loading()
+        self._running.add(loading)
         loading.task = task = asyncio.create_task(self._fill(key, loading))
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -120,21 +158,31 @@ class LoadingCache(Generic[K, V]):
     async def _fill(self, key: K, loading: _Loading[K, V]) -> V | None:
         try:
             value = await within(LOAD_SECONDS, self._load(key))
+        except BrokenRouteError:
+            raise  # what was known before must not be served in its place
         except (SandgateError, TimeoutError) as error:
             return self._fall_back(key, error)
         finally:
+            self._running.discard(loading)
             if self._loading.get(key) is loading:
                 del self._loading[key]
-        if not any(doubt(key, value) for doubt in loading.doubts):
-            self._store(key, value)
+        tags = self._tags(key, value)
+        doubted = any(doubt(key, value) for doubt in loading.doubts)
+        if not doubted and loading.doubted_tags.isdisjoint(tags):
+            self._store(key, value, tags)
         return value
 
-    def _store(self, key: K, value: V | None) -> None:
+    def _store(self, key: K, value: V | None, tags: tuple[str, ...]) -> None:
         now = self._clock()
-        self._entries[key] = Entry(value, now, now + FRESH_SECONDS)
+        before = self._entries.get(key)
+        if before is not None:
+            self._untag(key, before)
+        self._entries[key] = Entry(value, now, now + FRESH_SECONDS, tags=tags)
         self._entries.move_to_end(key)
+        for tag in tags:
+            self._tagged.setdefault(tag, set()).add(key)
         if len(self._entries) > self._size:
-            self._entries.popitem(last=False)
+            self._untag(*self._entries.popitem(last=False))
 
     def _fall_back(self, key: K, error: Exception) -> V | None:
         """What was known before, while the database is down."""
@@ -146,3 +194,8 @@ class LoadingCache(Generic[K, V]):
 
     def _may_be_stale(self, entry: Entry[V]) -> bool:
         return self._clock() - entry.loaded_at <= STALE_SECONDS
+
+
+def _no_tags(_key: object, _value: object) -> tuple[str, ...]:
+    """Found by nothing but a look at all."""
+    return ()

@@ -1,15 +1,20 @@
 """From a reference to the API and the version that shall answer, out of memory when it can."""
 
+import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gateway.proxy.cache import LoadingCache
 from gateway.proxy.errors import ApiNotFoundError, ApiNotReadyError, VersionNotFoundError
+from gateway.store.call_settings import PLAIN, CallSettings
+from gateway.store.route_check import BrokenRouteError
 from gateway.store.routes import ActiveVersion, Instances, Route
 from sandbox.types import SandboxSpec
+
+_log = logging.getLogger(__name__)
 
 
 class Routes(Protocol):
@@ -40,6 +45,7 @@ class Target:
     n: int
     instances: Instances
     is_pinned: bool = False
+    settings: CallSettings = PLAIN
 
 
 class Destination:
@@ -50,7 +56,10 @@ class Destination:
     def __init__(self, route: Route) -> None:
         self.route = route
         self._weighted = tuple(
-            (each.weight, Target(spec_of(route, each), each.n, route.instances))
+            (
+                each.weight,
+                Target(spec_of(route, each), each.n, route.instances, settings=route.settings),
+            )
             for each in route.versions
         )
         self._total = sum(each.weight for each in route.versions)
@@ -77,12 +86,17 @@ class Resolver:
         *,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        gateways: int = 1,
     ) -> None:
         self._routes = routes
         self._chance = chance
-        self._known: LoadingCache[str, Destination] = LoadingCache(self._load, clock=clock)
+        self._gateways = gateways
+        self.broken: dict[str, str] = {}  # by API: why what is stored is not served
+        self._known: LoadingCache[str, Destination] = LoadingCache(
+            self._load, clock=clock, tags=_tags_of
+        )
         self._pins: LoadingCache[tuple[str, int], ActiveVersion] = LoadingCache(
-            lambda pin: routes.version(*pin), clock=clock
+            lambda pin: routes.version(*pin), clock=clock, tags=lambda pin, _: (_api(pin[0]),)
         )
         changes.subscribe(self._changed)
 
@@ -94,6 +108,15 @@ class Resolver:
             raise ApiNotFoundError("No API has this id or name.")
         return destination
 
+    def at_hand(self, ref: str) -> Destination | None:
+        """Where an id or slug leads when that is known; the warm path."""
+        entry = self._known.fresh(ref)
+        return None if entry is None else entry.value
+
+    def pick(self, destination: Destination) -> Target:
+        """One of its active versions by weight."""
+        return destination.pick(self._chance)
+
     async def target(self, destination: Destination, pin: int | None) -> Target:
         """The pinned version, else one of the active ones by weight."""
         if pin is not None:
@@ -101,8 +124,24 @@ class Resolver:
         return destination.pick(self._chance)
 
     async def _load(self, ref: str) -> Destination | None:
-        route = await self._routes.route(ref)
-        return None if route is None else Destination(route)
+        try:
+            route = await self._routes.route(ref)
+        except BrokenRouteError as error:
+            return self._before(ref, error)
+        if route is None:
+            return None
+        self.broken.pop(route.api_id, None)
+        return Destination(shared(route, self._gateways))
+
+    def _before(self, ref: str, error: BrokenRouteError) -> Destination:
+        """What the API was like before its row was broken; the error when that may not serve."""
+        if self.broken.get(error.api_id) != error.reason:
+            _log.error("the row of API %s is broken: %s", error.api_id, error.reason)
+            self.broken[error.api_id] = error.reason
+        old = self._known.last(ref)
+        if old is None or not error.may_serve or old.route.api_id != error.api_id:
+            raise error
+        return old
 
     async def _pinned(self, route: Route, n: int) -> Target:
         key = (route.api_id, n)
@@ -110,7 +149,8 @@ class Resolver:
         version = entry.value if entry is not None else await self._pins.get(key)
         if version is None:
             raise VersionNotFoundError(f"Version {n} does not exist.")
-        return Target(spec_of(route, version), n, route.instances, is_pinned=True)
+        spec = spec_of(route, version)
+        return Target(spec, n, route.instances, is_pinned=True, settings=route.settings)
 
     def _changed(self, kind: str, identifier: str) -> None:
         if kind == "all":
@@ -118,10 +158,42 @@ class Resolver:
             self._pins.invalidate(lambda _pin, _id: True)
         elif kind == "api":
             # what led nowhere may be the changed one: its slug is not in the news
-            self._known.invalidate(lambda _, to: to is None or to.route.api_id == identifier)
-            self._pins.invalidate(lambda pin, _: pin[0] == identifier)
+            self._known.invalidate_tagged(_NOWHERE, _api(identifier))
+            self._pins.invalidate_tagged(_api(identifier))
         elif kind == "tenant":
-            self._known.invalidate(lambda _, to: to is None or to.route.tenant_id == identifier)
+            self._known.invalidate_tagged(_NOWHERE, f"tenant {identifier}")
+
+
+_NOWHERE = "nowhere"
+
+
+def _api(identifier: str) -> str:
+    return f"api {identifier}"
+
+
+def _tags_of(_ref: str, to: Destination | None) -> tuple[str, ...]:
+    """By what a change finds it."""
+    if to is None:
+        return (_NOWHERE,)
+    return (_api(to.route.api_id), f"tenant {to.route.tenant_id}")
+
+
+def shared(route: Route, gateways: int) -> Route:
+    """This gateway's share of what all gateways of the machine may do at once together."""
+    if gateways == 1:
+        return route
+    instances, most = route.instances, route.settings.max_concurrency
+    return replace(
+        route,
+        instances=replace(instances, concurrency=_share(instances.concurrency, gateways)),
+        settings=replace(
+            route.settings, max_concurrency=None if most is None else _share(most, gateways)
+        ),
+    )
+
+
+def _share(whole: int, gateways: int) -> int:
+    return max(1, whole // gateways)
 
 
 def spec_of(route: Route, version: ActiveVersion) -> SandboxSpec:

@@ -1,11 +1,13 @@
 """Queries of the call path: where a reference leads, and a pinned version."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
 from gateway.store.call_settings import PLAIN, CallSettings
 from gateway.store.database import SERVICE, Database
+from gateway.store.route_check import BrokenRouteError, read
 from sandbox.types import Resources, Tier
 
 _RESOURCE_NAMES = frozenset(field.name for field in fields(Resources))
@@ -95,7 +97,7 @@ class RouteStore:
     async def route(self, reference: str) -> Route | None:
         """By id or slug; None when no API has it."""
         row = await self._rpc("gateway_route", p_ref=reference)
-        return None if row is None else Route.from_row(row)
+        return None if row is None else read(row, Route.from_row)
 
     async def version(self, api_id: str, n: int) -> ActiveVersion | None:
         """Version `n` of an API whether it is active or not; None when there is no such version."""
@@ -104,7 +106,11 @@ class RouteStore:
 
     async def kept(self) -> list[Route]:
         """The active APIs that keep sandboxes whether they are called or not."""
-        return [Route.from_row(row) for row in await self._rpc("gateway_kept")]
+        routes = []
+        for row in await self._rpc("gateway_kept"):
+            with suppress(BrokenRouteError):  # told of when it is called
+                routes.append(read(row, Route.from_row))
+        return routes
 
     async def _rpc(self, function: str, **arguments: object) -> Any:
         return await self._database.rpc(function, arguments, identity=SERVICE)

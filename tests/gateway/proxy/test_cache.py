@@ -182,3 +182,50 @@ async def test_loads_at_the_same_time_are_bounded(
         await source.cache.get("c")
     source.gate.set()
     await asyncio.gather(*running)
+
+
+async def test_a_tag_finds_what_depends_on_it_and_nothing_else(source: Source) -> None:
+    """However much is remembered."""
+    tagged: LoadingCache[str, str] = LoadingCache(
+        source.load, clock=lambda: source.now, tags=lambda _key, value: (value or "nothing",)
+    )
+    source.values |= {"a": "x", "b": "x", "c": "y"}
+    for key in ("a", "b", "c", "d"):
+        await tagged.get(key)
+    tagged.invalidate_tagged("x", "nothing")
+    assert [tagged.fresh(key) is None for key in ("a", "b", "c", "d")] == [True, True, False, True]
+    source.values["a"] = "y"
+    await tagged.get("a")
+    tagged.invalidate_tagged("x")  # no longer its tag
+    assert tagged.fresh("a") is not None
+
+
+async def test_every_invalidation_doubts_every_load_that_runs(source: Source) -> None:
+    """The second one too, when the first one did not concern the load."""
+    for doubt in (
+        lambda: source.cache.invalidate(lambda key, _: key == "a"),
+        lambda: source.cache.invalidate_tagged("whatever it is"),
+    ):
+        source.values["a"] = "old"
+        source.gate.clear()
+        load = asyncio.create_task(source.cache.get("a"))
+        await until(lambda: len(source.loads) % 2 == 1)
+        source.cache.invalidate(lambda key, _: key == "other")
+        source.cache.invalidate(lambda key, _: key == "a")
+        doubt()
+        source.gate.set()
+        assert await load == "old"
+        assert source.cache.fresh("a") is None
+        source.loads.append("even")
+
+
+async def test_forgotten_values_leave_no_tag_behind(source: Source) -> None:
+    """Tags are as bounded as what they lead to."""
+    tagged: LoadingCache[str, str] = LoadingCache(
+        source.load, clock=lambda: source.now, size=2, tags=lambda key, _: (f"tag {key}",)
+    )
+    for key in "abcdef":
+        await tagged.get(key)
+    assert len(tagged._tagged) == 2
+    tagged.invalidate_tagged("tag a", "tag f")
+    assert tagged.fresh("e") is not None
