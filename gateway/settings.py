@@ -1,6 +1,7 @@
 """Settings, read once from the environment or `.env`; nothing else looks at the environment."""
 
 import base64
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +43,9 @@ class Settings(BaseSettings):
     sandbox_life_seconds: float = Field(default=86_400, ge=60)
     sandbox_start_seconds: float = Field(default=10, gt=0)
 
+    trusted_proxies: str = ""
+    key_stale_seconds: float = Field(default=3600, ge=0)
+
     call_deadline_seconds: float = Field(default=30, gt=0)
     call_body_bytes: int = Field(default=10 * 1024 * 1024, ge=0)
     call_cpu_seconds: float = Field(default=15, gt=0)
@@ -59,6 +63,14 @@ class Settings(BaseSettings):
     code_bytes: int = Field(default=1024 * 1024, ge=1)
     journal_seconds: float = Field(default=0.5, gt=0)
     journal_fsync: Literal["off", "interval", "always"] = "interval"
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        """A typing error would trust nobody, or everybody."""
+        for part in filter(None, map(str.strip, value.split(","))):
+            ip_network(part)
+        return value
 
     @field_validator("admin_api_key")
     @classmethod
