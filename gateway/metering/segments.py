@@ -44,6 +44,17 @@ def segments(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
+def oldest(folder: Path) -> float | None:
+    """Unix time at which the oldest segment that holds something was begun."""
+    for path in segments(folder):
+        try:
+            if path.stat().st_size > 0:
+                return int(path.name.partition("-")[0]) / 1e9
+        except FileNotFoundError:
+            continue  # drained in the meantime
+    return None
+
+
 def remove(path: Path) -> None:
     """All of it is stored."""
     path.unlink(missing_ok=True)
