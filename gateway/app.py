@@ -2,64 +2,47 @@
 
 import asyncio
 import resource
+import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.addresses import base_url
 from gateway.logs import configure
 from gateway.reserved import RESERVED_SEGMENTS
+from gateway.server.serving import Server
 from gateway.settings import Settings
 from gateway.wiring import Parts, wire
 
 DRAIN_SECONDS = 10
-KEEP_ALIVE_SECONDS = 75
 
 
 class Gateway:
-    """Sends calls of APIs to the call path and everything reserved to the control plane.
+    """Sends calls of APIs to the call path and everything reserved to the control plane."""
 
-    Both are made when the server starts; the bare dispatch costs a call almost nothing.
-    """
-
-    def __init__(self, settings: Settings, run_dir: Path, public_url: str) -> None:
-        self._settings = settings
-        self._run_dir = run_dir
-        self._public_url = public_url
-        self._calls: ASGIApp  # both are there once the lifespan has begun
-        self._control: ASGIApp
-        self._lifespan = Starlette(lifespan=self._life)
+    def __init__(self, parts: Parts) -> None:
+        self._calls = parts.calls
+        self._control = control_plane(parts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the server's start and stop."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
-        elif first_segment(scope["path"]) in RESERVED_SEGMENTS:
+        """One request."""
+        if first_segment(scope["raw_path"]) in RESERVED_SEGMENTS:
             await self._control(scope, receive, send)
         else:
             await self._calls(scope, receive, send)
 
-    @asynccontextmanager
-    async def _life(self, _: Starlette) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            parts = await wire(stack, self._settings, self._run_dir, self._public_url)
-            self._calls = parts.calls
-            self._control = control_plane(parts)
-            yield
 
-
-def first_segment(path: str) -> str:
-    """`api` of `/api/apis`; the empty text of `/`."""
-    end = path.find("/", 1)
-    return path[1:] if end < 0 else path[1:end]
+def first_segment(raw_path: bytes) -> str:
+    """`api` of `/api/apis`; the empty text of `/`. As it is written: nothing is decoded."""
+    end = raw_path.find(b"/", 1)
+    return (raw_path[1:] if end < 0 else raw_path[1:end]).decode("ascii")
 
 
 def control_plane(parts: Parts) -> Starlette:
@@ -85,22 +68,21 @@ def run_gateway(settings: Settings, descriptor: int, run_dir: Path) -> None:
     configure("gateway")
     _raise_descriptor_limit()
     listener = socket.socket(fileno=descriptor)
-    application = Gateway(settings, run_dir, base_url(listener))
-    config = uvicorn.Config(
-        application,
-        http="httptools",
-        ws="websockets-sansio",
-        loop="uvloop",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(uvicorn.Server(config).serve(sockets=[listener]))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, listener, run_dir))
+
+
+async def _serve(settings: Settings, listener: socket.socket, run_dir: Path) -> None:
+    """Everything is there before the first request, and goes after the last."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        parts = await wire(stack, settings, run_dir, base_url(listener))
+        server = Server(Gateway(parts), parts.calls.at_once)
+        await server.start([listener])
+        await stop.wait()
+        await server.drain(DRAIN_SECONDS)
 
 
 def _raise_descriptor_limit() -> None:

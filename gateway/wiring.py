@@ -25,6 +25,7 @@ from gateway.auth.issuer.tokens import AccessTokens
 from gateway.auth.sessions import SessionVerifier
 from gateway.auth.verify import KeyVerifier
 from gateway.control.build import build_control
+from gateway.control.peers import Peers
 from gateway.control.services import ControlServices
 from gateway.limits.clock import steady_clock
 from gateway.limits.memory import MemoryLimiter
@@ -52,6 +53,7 @@ from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.keys import gateway_key
 from gateway.store.postgres import PostgresDatabase
+from gateway.store.presence import Presence
 from gateway.store.routes import RouteStore
 from sandbox.client import ManagerClient
 from sandbox.paths import RunPaths
@@ -63,7 +65,7 @@ log = structlog.get_logger("wiring")
 class Parts:
     """What the gateway serves."""
 
-    calls: ASGIApp
+    calls: Endpoint
     control: ASGIApp
     people: "People"
 
@@ -82,6 +84,9 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     journal = _open_journal(stack, settings)
     calls = _calls(stack, settings, secrets, store, manager, limiter, journal, metrics, clock)
     people = _people(stack, secrets, store, public_url)
+    peers = Peers(
+        RunPaths(run_dir).gateways, settings.gateway_name, metrics, workers=settings.gateway_workers
+    )
     control = build_control(
         ControlServices(
             operations=Services(
@@ -98,9 +103,11 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             admin_key=secrets.admin_api_key.get_secret_value(),
             metrics=metrics,
             version=version("sandgate"),
+            peers=peers,
             probes=_probes(journal, store.changes),
         )
     )
+    await stack.enter_async_context(peers)  # last: now the supervisor takes us for ready
     return Parts(calls=calls, control=control, people=people)
 
 
@@ -169,7 +176,7 @@ def _calls(
 ) -> Endpoint:
     """The call path. The resolver comes before the retirement, which reads what is new."""
     routes = RouteStore(store.database)
-    resolver = Resolver(routes, store.changes)
+    resolver = Resolver(routes, store.changes, gateways=settings.gateway_workers)
     bundles = BundleStore(store.database, secrets.secrets_key)
     reverts = CrashLoops(store.database, store.changes)
     activation = Activation(manager, bundles, on_crash_loop=reverts)
@@ -178,12 +185,14 @@ def _calls(
     _run(stack, leases.run())
     _run(stack, Minimum(routes, leases, store.changes).run())
     _run(stack, Retirement(resolver, leases, store.changes).run())
+    _present(stack, settings, store, resolver, leases)
     return Endpoint(
         resolver=resolver,
         verifier=KeyVerifier(
             lambda key_hash: gateway_key(store.database, key_hash),
             secrets.key_hash_secret,
             store.changes,
+            stale_seconds=settings.key_stale_seconds,
         ),
         limiter=limiter,
         leases=leases,
@@ -193,6 +202,21 @@ def _calls(
         observe=_observer(metrics),
         clock=clock,
     )
+
+
+def _present(
+    stack: AsyncExitStack, settings: Settings, store: _Store, resolver: Resolver, leases: Leases
+) -> None:
+    """This gateway in the list of gateways, after all who handle changes."""
+    presence = Presence(
+        store.database,
+        store.changes,
+        name=settings.gateway_name,
+        in_flight=lambda: sum(held.in_flight for held in leases.now_held()),
+        broken=lambda: resolver.broken,
+    )
+    stack.push_async_callback(presence.leave)
+    _run(stack, presence.run())
 
 
 def _people(stack: AsyncExitStack, secrets: Secrets, store: _Store, public_url: str) -> People:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.errors import UnavailableError
 
@@ -42,8 +42,7 @@ class Limit:
         return f"{self.subject.partition(':')[0]}-{self.window}"
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
+class LimitState(NamedTuple):
     """One limit after the decision. `reset` is seconds until at least one call is free again."""
 
     limit: Limit
@@ -59,8 +58,7 @@ class Charge:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """All-or-nothing outcome: when not admitted, nothing was counted and nothing reserved.
 
     Then `violated` has entries, or `no_credit` says that the price is more than the balance, or

@@ -1,9 +1,8 @@
 """What is known about one call while it is under way."""
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
+from gateway.limits.types import Charge
 from gateway.metering.recorder import Grant
 from gateway.proxy.headers import Field
 from gateway.proxy.reference import Reference
@@ -15,6 +14,8 @@ class Call:
     __slots__ = (
         "at",
         "begun_at",
+        "charge",
+        "client",
         "deadline",
         "error_code",
         "grant",
@@ -29,24 +30,33 @@ class Call:
         "request_id",
         "response_bytes",
         "root",
-        "scope",
+        "scheme",
         "started",
         "status",
         "version",
     )
 
-    def __init__(self, scope: Mapping[str, Any], request_id: str) -> None:
+    def __init__(
+        self,
+        method: str,
+        query: bytes,
+        client: tuple[str, int] | None,
+        scheme: str,
+        request_id: str,
+    ) -> None:
         self.started = time.perf_counter()
-        self.scope = scope
         self.request_id = request_id
-        self.method: str = scope["method"]
-        self.query: bytes = scope["query_string"]
+        self.method = method
+        self.query = query  # raw
+        self.client = client
+        self.scheme = scheme
         self.ref = ""
         self.root = b""
         self.path = b"/"  # inside the API
         self.own_headers: list[Field] = []  # about limits; part of every answer once known
         # since admission
         self.grant: Grant | None = None  # None: not admitted, so not recorded
+        self.charge: Charge | None = None  # reserved, and neither kept nor given back yet
         self.at = 0.0  # Unix time
         self.deadline = 0.0  # loop time by which the answer must have begun
         self.version = 0
@@ -65,8 +75,9 @@ class Call:
         self.root = reference.root
         self.path = reference.path
 
-    def admitted(self, grant: Grant, at: float, deadline: float) -> None:
+    def admitted(self, grant: Grant, charge: Charge | None, at: float, deadline: float) -> None:
         """From now on it will be recorded, whatever happens."""
         self.grant = grant
+        self.charge = charge
         self.at = at
         self.deadline = deadline

@@ -2,6 +2,7 @@
 
 import asyncio
 import select
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -36,6 +37,8 @@ class Connection(asyncio.Protocol):
         self._is_writable = True
         self._drained: asyncio.Future[None] | None = None
         self._is_busy = False
+        self._last_raw = b""
+        self._last_head: AnswerHead | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -48,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._is_one_piece = False
         self._error: SandgateError | None = None
         self._news: asyncio.Future[None] | None = None
+        self._listener: Callable[[], None] | None = None
         self._partial = bytearray()
         self._interim = 0
         self._left = 0  # bytes of a body with a known length
@@ -127,9 +131,34 @@ class Connection(asyncio.Protocol):
         The wait has no deadline of its own: whoever waits arranges for `fail`.
         """
         self._news = news = self._loop.create_future()
+        self._listener = None
         if self._error is not None:
             news.set_exception(self._error)
         return news
+
+    def raise_failure(self) -> None:
+        """What went wrong, if anything did."""
+        if self._error is not None:
+            raise self._error
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call this instead of waking who waits; `news` takes its place again."""
+        self._listener = listener
+
+    def listen_no_more(self) -> None:
+        """Somebody waits from now on."""
+        self._listener = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer is there, all of it and in order."""
+        return self.complete and self._error is None
+
+    def must_be_attended(self, most: int) -> bool:
+        """Whether the rest will not come by itself soon: it failed, streams, or is long."""
+        if self._error is not None or self.head is None:
+            return self._error is not None
+        return self.head.length is None or self.head.length > most
 
     def take(self) -> bytes:
         """Everything of the body that has arrived and was not taken yet."""
@@ -233,7 +262,7 @@ class Connection(asyncio.Protocol):
                 return
             if end > MAX_HEAD_BYTES:
                 raise ApiBadResponseError("The head of its answer is too large.")
-            head = read_answer(data[:end], is_head=self._is_head_call, is_upgrade=self._is_upgrade)
+            head = self._answer_head(data[:end])
             data = data[end:]
             if head is not None and head.status == 101:
                 self._switch(head, data)
@@ -244,6 +273,15 @@ class Connection(asyncio.Protocol):
             self._interim += 1
             if self._interim > MAX_INTERIM:
                 raise ApiBadResponseError("It sent too many interim answers.")
+
+    def _answer_head(self, raw: bytes) -> AnswerHead | None:
+        """Apps repeat themselves as well: the same bytes are read once a connection."""
+        if raw == self._last_raw and not self._is_head_call:
+            return self._last_head
+        head = read_answer(raw, is_head=self._is_head_call, is_upgrade=self._is_upgrade)
+        if head is not None and head.status != 101 and not self._is_head_call:
+            self._last_raw, self._last_head = raw, head
+        return head
 
     def _check_partial(self, added: bytes) -> None:
         """Refuse at once what can never become a head, instead of waiting for its end."""
@@ -312,6 +350,9 @@ class Connection(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def _tell(self) -> None:
+        if self._listener is not None:
+            self._listener()
+            return
         news = self._news
         if news is None or news.done():
             return

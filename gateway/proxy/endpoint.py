@@ -1,9 +1,9 @@
-"""The data plane: one ASGI application for every call of every API."""
+"""The data plane: every call of every API. Reads as a sentence: see `_serve`."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -11,11 +11,12 @@ from starlette.types import Receive, Scope, Send
 from gateway.auth.verified import VerifiedKey
 from gateway.errors import SandgateError
 from gateway.limits.headers import rate_headers
-from gateway.limits.types import Limiter
-from gateway.metering.recorder import Recorder
+from gateway.limits.types import Charge, Decision, Limiter
+from gateway.metering.recorder import Grant, Recorder
 from gateway.problems import render
 from gateway.proxy.body import Caller
 from gateway.proxy.call import Call
+from gateway.proxy.closing import Closing, Observe, observe_nothing
 from gateway.proxy.errors import (
     ApiDiedError,
     ApiNotFoundError,
@@ -23,26 +24,27 @@ from gateway.proxy.errors import (
     BodyTooLargeError,
     ClientGoneError,
     GatewayStoppedError,
+    MeteringUnavailableError,
+    NoCreditError,
     RateLimitedError,
     UnreadError,
     UploadTooSlowError,
     VersionRevertedError,
+    WebSocketUnsupportedError,
 )
 from gateway.proxy.forward import Exchange, body_message, start_message
 from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import RequestHead, read_request
 from gateway.proxy.identifiers import RequestIds
 from gateway.proxy.leases import Leases
-from gateway.proxy.loan import loan, loan_at_once
+from gateway.proxy.loan import UnderWay, loan, loan_at_once
 from gateway.proxy.permit import Grants, refusal
 from gateway.proxy.reference import parse_reference
 from gateway.proxy.resolve import Resolver, Target
-from gateway.proxy.websocket import refuse_websocket
+from gateway.proxy.warm import Warm
+from gateway.server.connection import Request
 
 _log = logging.getLogger(__name__)
-
-LINGER_BYTES = 16 * 1024 * 1024  # read and forgotten after a 413, so that it can be seen
-LINGER_SECONDS = 2.0
 
 
 class Verifier(Protocol):
@@ -52,12 +54,17 @@ class Verifier(Protocol):
         """The key's facts; raises why it is refused. Empty text: nothing was presented."""
         ...
 
+    def at_hand(self, presented: str) -> VerifiedKey | None:
+        """The key's facts when they are known and good; the warm path."""
+        ...
 
-Observe = Callable[[int, str | None, float], None]
+
+LoadCredit = Callable[[str], Awaitable[tuple[int, int]]]
 
 
-def _observe_nothing(_status: int, _error_code: str | None, _seconds: float) -> None:
-    """Nobody counts."""
+async def _no_credit(_account: str) -> tuple[int, int]:
+    """Nobody has any."""
+    return 0, 0
 
 
 class Endpoint:
@@ -73,7 +80,8 @@ class Endpoint:
         recorder: Recorder,
         call_seconds: float = 30.0,
         body_bytes: int = 10 * 1024 * 1024,
-        observe: Observe = _observe_nothing,
+        observe: Observe = observe_nothing,
+        load_credit: LoadCredit = _no_credit,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._resolver = resolver
@@ -83,36 +91,55 @@ class Endpoint:
         self._recorder = recorder
         self._call_seconds = call_seconds
         self._body_bytes = body_bytes
-        self._observe = observe
+        self._load_credit = load_credit
         self._clock = clock
         self._grants = Grants()
         self._new_id = RequestIds()
+        self._closing = Closing(recorder, limiter, observe)
+        self._warm = Warm(
+            self, resolver, verifier, limiter, leases, recorder, self._grants, self._closing,
+            self._new_id, call_seconds=call_seconds, body_bytes=body_bytes, clock=clock,
+        )  # fmt: skip
+
+    def at_once(self, request: Request) -> bool:
+        """Answer a call for which everything is at hand without a task; False: it is not."""
+        return self._warm.at_once(request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One call; every expected failure becomes a problem document."""
-        if scope["type"] == "websocket":
-            await refuse_websocket(scope, receive, send, self._new_id())
-            return
-        call = Call(scope, self._new_id())
+        """One call, whatever it needs."""
+        call = Call(
+            scope["method"],
+            scope["query_string"],
+            scope.get("client"),
+            scope["scheme"],
+            self._new_id(),
+        )
+        await self.guarded(call, self._serve(call, scope, receive, send), send)
+
+    async def guarded(self, call: Call, work: Awaitable[None], send: Send) -> None:
+        """Every expected failure becomes a problem document, and every call ends once."""
         try:
-            await self._serve(call, receive, send)
+            await work
         except SandgateError as error:
-            await self._refuse(call, error, receive, send)
+            await self._refuse(call, error, send)
         except Exception:  # noqa: BLE001 - a bug is logged, answered and recorded like a failure
             _log.exception("call %s failed", call.request_id)
-            await self._refuse(call, SandgateError(), receive, send)
+            await self._refuse(call, SandgateError(), send)
         finally:
             if not call.is_recorded:  # cancelled from outside
-                self._ended(call, GatewayStoppedError())
+                self._closing.end(call, GatewayStoppedError())
 
-    async def _serve(self, call: Call, receive: Receive, send: Send) -> None:
+    async def _serve(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         """Resolve, verify, admit, borrow, forward, record."""
-        reference = parse_reference(call.scope["raw_path"])
+        asked: Request = scope["sandgate.request"]
+        if asked.head.upgrade == b"websocket":
+            raise WebSocketUnsupportedError("Calls of APIs are plain HTTP in this release.")
+        reference = parse_reference(scope["raw_path"])
         if reference is None:
             raise ApiNotFoundError("No API has this id or name.")
         call.address(reference)
         destination = await self._resolver.find(reference.ref)
-        request = read_request(call.scope["headers"])
+        request = read_request(scope["headers"])
         key = await self._verifier.verify(request.key)
         if (error := refusal(destination.route, key)) is not None:
             raise error
@@ -120,25 +147,63 @@ class Endpoint:
         if request.length is not None and request.length > self._body_bytes:
             raise BodyTooLargeError(self._body_bytes)
         grant = self._grants.of(key, destination.route)
-        decision = await self._limiter.admit(grant.limits)
-        call.own_headers = rate_headers(decision)
+        self._check_restriction(call, grant)
+        charge = self._charge(grant)
+        decision = await self._admit(grant, charge)
+        call.own_headers = [*rate_headers(decision), *grant.answer_headers]
         if not decision.admitted:
-            raise RateLimitedError(decision)
+            raise refused(decision)
         loop_time = asyncio.get_running_loop().time()
         call.version = target.n
-        call.admitted(grant, self._clock(), loop_time + self._call_seconds)
-        await self._forward(call, target, request, receive, send)
+        call.admitted(grant, charge, self._clock(), loop_time + self._call_seconds)
+        await self.forward(call, target, request, receive, send)
 
-    async def _forward(
-        self, call: Call, target: Target, request: RequestHead, receive: Receive, send: Send
+    def _check_restriction(self, call: Call, grant: Grant) -> None:
+        if grant.restriction is None:
+            return
+        address = call.client[0] if call.client else ""
+        error = grant.restriction.refusal(call.method, call.path, address)
+        if error is not None:
+            raise error
+
+    def _charge(self, grant: Grant) -> Charge | None:
+        """What the call costs; a call that costs something and cannot be recorded is not taken."""
+        if not grant.price:
+            return None
+        if not self._recorder.healthy:
+            raise MeteringUnavailableError
+        return Charge(grant.caller_tenant_id, grant.price)
+
+    async def _admit(self, grant: Grant, charge: Charge | None) -> Decision:
+        """One decision over all limits and the price."""
+        decision = await self._limiter.admit(grant.limits, charge)
+        if charge is not None and decision.unknown_credit:
+            granted, spent = await self._load_credit(charge.account)
+            await self._limiter.set_credit(charge.account, granted, spent)
+            decision = await self._limiter.admit(grant.limits, charge)
+        return decision
+
+    async def forward(
+        self,
+        call: Call,
+        target: Target,
+        request: RequestHead,
+        receive: Receive,
+        send: Send,
+        under_way: UnderWay | None = None,
     ) -> None:
-        """Pass the call on and the answer back; recorded before its last piece leaves."""
+        """Pass an admitted call on and the answer back; recorded before its last piece leaves.
+
+        `under_way`: the call has been handed over on this loan already, body and all.
+        """
         caller = Caller(receive, request.length, self._body_bytes)
         try:
-            if request.has_body:
+            if under_way is not None:
+                caller.has_all(under_way.body)
+            elif request.has_body:
                 await self._first_piece(call, caller)
             try:
-                head, last = await self._exchange(call, target, request, caller, send)
+                head, last = await self._exchange(call, target, request, caller, send, under_way)
             except (UnreadError, VersionRevertedError) as error:  # the app has seen nothing of it
                 target = await self._again(call, target, error)
                 try:
@@ -149,20 +214,28 @@ class Endpoint:
             call.request_bytes = caller.size
         call.response_bytes += len(last)
         call.status = head.status
-        self._ended(call, None)
+        if not self._closing.end(call, None):
+            raise MeteringUnavailableError
         if not call.has_begun:
             await send(start_message(call, head.status, head.headers))
         await send(body_message(last, more=False))
 
     async def _exchange(
-        self, call: Call, target: Target, request: RequestHead, caller: Caller, send: Send
+        self,
+        call: Call,
+        target: Target,
+        request: RequestHead,
+        caller: Caller,
+        send: Send,
+        under_way: UnderWay | None = None,
     ) -> tuple[AnswerHead, bytes]:
         """One attempt on one connection: the answer's head and its last piece."""
-        borrowed = loan_at_once(self._leases, target)
+        borrowed = under_way.loan if under_way else loan_at_once(self._leases, target)
         if borrowed is None:
             borrowed = await loan(self._leases, target, call.deadline)
         try:
-            outcome = await Exchange(call, request, caller, borrowed.connection, send).run()
+            exchange = Exchange(call, request, caller, borrowed.connection, send)
+            outcome = await exchange.run(is_handed_over=under_way is not None)
             if borrowed.fresh is not None:
                 borrowed.answered(call.begun_at or time.perf_counter())
             return outcome
@@ -198,55 +271,19 @@ class Endpoint:
                 "The body did not arrive within the time that a call has."
             ) from error
 
-    async def _refuse(self, call: Call, error: SandgateError, receive: Receive, send: Send) -> None:
+    async def _refuse(self, call: Call, error: SandgateError, send: Send) -> None:
         """Answer with a problem; when the answer had begun, leave it visibly broken."""
         status, headers, body = render(error, call.request_id)
         if not call.has_begun:
             call.response_bytes = len(body)
-        self._ended(call, error)
+        self._closing.end(call, error)
         if call.has_begun or isinstance(error, ClientGoneError):
             return
         headers = [field for field in headers if field[0] != b"x-request-id"]
-        is_large = isinstance(error, BodyTooLargeError)
-        if is_large:
-            headers.append((b"connection", b"close"))
         await send(start_message(call, status, headers))
-        await send(body_message(body, more=is_large))
-        if is_large:
-            await _linger(receive)
-            await send(body_message(b"", more=False))
-
-    def _ended(self, call: Call, error: SandgateError | None) -> None:
-        """Record the call once if it was admitted, and count it. Nothing in here waits."""
-        if call.is_recorded:
-            return
-        call.is_recorded = True
-        seconds = time.perf_counter() - call.started
-        if error is not None:
-            call.status = error.status
-            call.error_code = error.code
-        if call.grant is not None:
-            self._recorder.record(
-                call.grant,
-                request_id=call.request_id,
-                at=call.at,
-                version=call.version,
-                method=call.method,
-                path=call.path.decode("latin-1"),
-                status_code=call.status,
-                error_code=call.error_code,
-                seconds=seconds,
-                request_bytes=call.request_bytes,
-                response_bytes=call.response_bytes,
-            )
-        self._observe(call.status, call.error_code, seconds)
+        await send(body_message(body, more=False))
 
 
-async def _linger(receive: Receive) -> None:
-    """Take what the caller is still sending: closing at once would destroy its answer."""
-    caller = Caller(receive, None, 0)
-    try:
-        async with asyncio.timeout(LINGER_SECONDS):
-            await caller.swallow(LINGER_BYTES)
-    except (TimeoutError, ClientGoneError):
-        return
+def refused(decision: Decision) -> SandgateError:
+    """Why it was not admitted."""
+    return NoCreditError() if decision.no_credit else RateLimitedError(decision)

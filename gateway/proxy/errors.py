@@ -55,6 +55,24 @@ class RateLimitedError(SandgateError):
         )
 
 
+class NoCreditError(SandgateError):
+    """The balance of the caller's tenant is less than the price."""
+
+    status, code, title = 402, "no_credit", "Not enough credit"
+
+    def __init__(self) -> None:
+        super().__init__("The call costs more than the credit that is left. Nothing was charged.")
+
+
+class MeteringUnavailableError(UnavailableError):
+    """A call that costs something could not be recorded."""
+
+    code, title = "metering_unavailable", "The call cannot be recorded"
+
+    def __init__(self) -> None:
+        super().__init__("Calls that cost something are not taken now. Nothing was charged.")
+
+
 class BodyTooLargeError(PayloadTooLargeError):
     """The request's body is over the cap."""
 

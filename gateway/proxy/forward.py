@@ -12,7 +12,8 @@ from gateway.proxy.call import Call
 from gateway.proxy.connection import Connection
 from gateway.proxy.errors import ApiTimeoutError, ClientGoneError, UploadTooSlowError
 from gateway.proxy.head import AnswerHead
-from gateway.proxy.headers import Field, RequestHead, context_line
+from gateway.proxy.headers import Field, RequestHead, context_start
+from gateway.proxy.reference import Reference
 
 IDLE_SECONDS = 30.0  # between two pieces of an answer, in either direction
 STREAM_SECONDS = 3600.0  # for the whole of an answer
@@ -45,10 +46,11 @@ class Exchange:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def run(self) -> tuple[AnswerHead, bytes]:
+    async def run(self, *, is_handed_over: bool = False) -> tuple[AnswerHead, bytes]:
         """The answer's head and its last piece; the head is sent unless that is all of it."""
         try:
-            self._hand_over()
+            if not is_handed_over:
+                self._hand_over()
             head = await self._head()
             if self._connection.complete:
                 return head, self._connection.take()
@@ -60,7 +62,7 @@ class Exchange:
         call, connection = self._call, self._connection
         connection.begin(is_head=call.method == "HEAD")
         seconds = call.deadline - self._loop.time()
-        connection.send(_head_bytes(call, self._request, seconds) + self._caller.first)
+        connection.send(head_bytes(call, self._request, seconds) + self._caller.first)
         if self._caller.is_complete:
             connection.sent()
         else:
@@ -70,6 +72,8 @@ class Exchange:
         connection = self._connection
         while connection.head is None:
             await self._news(self._call.deadline, self._too_late)
+        if not connection.complete:
+            connection.raise_failure()
         return connection.head
 
     async def _stream(self, head: AnswerHead) -> bytes:
@@ -140,14 +144,34 @@ def body_message(piece: bytes, *, more: bool) -> dict[str, object]:
     return {"type": "http.response.body", "body": piece, "more_body": more}
 
 
-def _head_bytes(call: Call, request: RequestHead, seconds: float) -> bytes:
+def head_bytes(call: Call, request: RequestHead, seconds: float) -> bytes:
     """Request line, the private header first, then the caller's own."""
-    scope = call.scope
-    return b"%b %b%b%b HTTP/1.1\r\n%b%b\r\n" % (
-        call.method.encode(),
-        call.path,
-        b"?" if call.query else b"",
+    before, after = around(
+        call.method,
         call.query,
-        context_line(scope.get("client"), scope["scheme"], call.root, call.request_id, seconds),
-        request.lines,
+        call.client,
+        call.scheme,
+        Reference(call.ref, None, call.root, call.path),
+        request,
     )
+    # whole milliseconds, at least one: zero would mean that there is no deadline
+    return b"%b%b %d%b" % (before, call.request_id.encode(), max(int(seconds * 1000), 1), after)
+
+
+def around(
+    method: str,
+    query: bytes,
+    client: tuple[str, int] | None,
+    scheme: str,
+    reference: Reference,
+    request: RequestHead,
+) -> tuple[bytes, bytes]:
+    """The head as the sandbox gets it, around the call's id and the milliseconds it has left."""
+    before = b"%b %b%b%b HTTP/1.1\r\n%b" % (
+        method.encode(),
+        reference.path,
+        b"?" if query else b"",
+        query,
+        context_start(client, scheme, reference.root),
+    )
+    return before, b"\r\n%b\r\n" % request.lines

@@ -39,6 +39,7 @@ class AnswerHead(NamedTuple):
     headers: list[Field]  # those that may reach the caller
     length: int | None
     keeps_connection: bool
+    lines: bytes = b""  # `headers` as they go out
 
 
 def read_answer(head: bytes, *, is_head: bool, is_upgrade: bool = False) -> AnswerHead | None:
@@ -100,7 +101,9 @@ def _final(
         length = 0
     elif length == _UNTOLD:
         raise ApiBadResponseError("Its answer does not tell its length.")
-    return AnswerHead(status, headers + cage(headers), length, keeps)
+    headers = headers + cage(headers)
+    lines = b"".join([b"%b: %b\r\n" % field for field in headers])
+    return AnswerHead(status, headers, length, keeps, lines)
 
 
 def _told_length(framing: dict[bytes, list[bytes]]) -> int | None:

@@ -175,20 +175,14 @@ def connection_tokens(values: Iterable[bytes]) -> frozenset[bytes]:
     )
 
 
-def context_line(
-    client: tuple[str, int] | None, scheme: str, root: bytes, request_id: str, seconds: float
-) -> bytes:
-    """The private header that tells the runner what the gateway knows.
+def context_start(client: tuple[str, int] | None, scheme: str, root: bytes) -> bytes:
+    """The start of the private header that tells the runner what the gateway knows.
 
-    `seconds` are left until the call's deadline; the runner is told whole milliseconds, at
-    least one, because zero means that there is no deadline.
+    The call's id and its milliseconds follow.
     """
     host, port = client or ("unknown", 0)
-    text = (
-        f"{host.replace(' ', '')} {port} {scheme} {root.decode('ascii')} {request_id} "
-        f"{max(int(seconds * 1000), 1)}"
-    )
-    return b"%b: %b\r\n" % (CONTEXT, text.encode("ascii", "replace"))
+    text = f"{host.replace(' ', '')} {port} {scheme} {root.decode('ascii')} "
+    return b"%b: %b" % (CONTEXT, text.encode("ascii", "replace"))
 
 
 def _is_private(name: bytes, prefixes: tuple[bytes, ...]) -> bool:

@@ -1,6 +1,7 @@
 """A connection to a sandbox that shall answer, whatever that takes within the call's time."""
 
 import asyncio
+from typing import NamedTuple
 
 from gateway.proxy.connection import Connection
 from gateway.proxy.errors import ApiDiedError, ApiTimeoutError, NothingSentError
@@ -42,6 +43,13 @@ class Loan:
     async def why_it_died(self) -> str:
         """For the caller; empty when that is not known at once."""
         return await self._leases.endings.why(self._held.spec.api_id, self._held.sandbox_id)
+
+
+class UnderWay(NamedTuple):
+    """A call that was handed over already, all of it."""
+
+    loan: Loan
+    body: bytes
 
 
 def loan_at_once(leases: Leases, target: Target) -> Loan | None:

@@ -29,6 +29,7 @@ from gateway.proxy.activate import Activation
 from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import Resolver
+from gateway.server.serving import Server
 from sandbox.types import Bundle, Lease, SandboxSpec, SandboxStatus, Tier
 from tests.benchmarks.load import Target, load
 from tests.support.datapath import SECRET, MemoryStore, NewsDesk
@@ -113,23 +114,19 @@ def serve_gateway(folder: Path, sandbox_path: str, profile: str | None) -> None:
         journal.open()
         rotation = asyncio.create_task(journal.run())
         listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-        config = uvicorn.Config(
-            make_endpoint(folder, sandbox_path, journal),
-            http="httptools",
-            lifespan="off",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            log_config=None,
-        )
+        endpoint = make_endpoint(folder, sandbox_path, journal)
+        server = Server(endpoint, endpoint.at_once)
+        await server.start([listener])
         (folder / "port").write_text(str(listener.getsockname()[1]))
-        await uvicorn.Server(config).serve(sockets=[listener])
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        await stop.wait()
+        await server.close()
         rotation.cancel()
 
     if profile is None:
         uvloop.run(run())
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn ends by raising it again
     profiler = cProfile.Profile()
     try:
         profiler.runcall(uvloop.run, run())

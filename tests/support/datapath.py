@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.auth.keys import generate_key, hash_key
@@ -27,6 +26,7 @@ from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import Resolver
 from gateway.proxy.retire import Retirement
+from gateway.server.serving import AtOnce, Server
 from gateway.store.routes import ActiveVersion, Route
 from sandbox.types import (
     Bundle,
@@ -344,31 +344,17 @@ class DataPath:
             writer.close()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        """Signals stay the test's."""
-        yield
-
-
 @asynccontextmanager
-async def running(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """An ASGI application on a listener, in this event loop."""
-    config = uvicorn.Config(
-        app, http="httptools", lifespan="off", access_log=False, log_config=None, log_level="error",
-        server_header=False, timeout_graceful_shutdown=1,
-    )  # fmt: skip
-    server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
+async def running(
+    app: ASGIApp, listener: socket.socket, at_once: AtOnce | None = None
+) -> AsyncIterator[Server]:
+    """An application on a listener, behind the gateway's own server, in this event loop."""
+    server = Server(app, at_once)
+    await server.start([listener])
     try:
-        while not server.started:
-            await asyncio.sleep(0.005)
-        yield
+        yield server
     finally:
-        server.should_exit = True
-        await task
+        await server.close()
         listener.close()
 
 
@@ -382,7 +368,7 @@ async def data_path(**options: Any) -> AsyncIterator[DataPath]:
         path.port = listener.getsockname()[1]
         tasks = [asyncio.create_task(path.leases.run()), asyncio.create_task(path.retirement.run())]
         try:
-            async with running(path.endpoint, listener):
+            async with running(path.endpoint, listener, path.endpoint.at_once):
                 yield path
                 await path.sandboxes.close()
         finally:

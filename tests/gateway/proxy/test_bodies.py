@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.proxy import endpoint
 from gateway.proxy.connection import HIGH_WATER
+from gateway.server import connection
 from tests.support.datapath import DataPath, data_path
 from tests.support.rawhttp import echo, head, never, ok, read_answer, read_request
 
@@ -146,7 +146,7 @@ async def test_an_upload_without_end_is_closed_after_its_413(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is swallowed so that the answer can be seen is bounded too."""
-    monkeypatch.setattr(endpoint, "LINGER_BYTES", 200_000)
+    monkeypatch.setattr(connection, "LINGER_BYTES", 200_000)
     async with data_path(body_bytes=1000) as path:
         route, key = path.serve(never)
         _, writer = await path.connect()

@@ -1,0 +1,134 @@
+"""Runs an ASGI application on one request: the control plane, and calls that take their time."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from starlette.types import ASGIApp, Message
+
+from gateway.server.answer import LAST_CHUNK, Framing, framing, head_bytes
+from gateway.server.connection import Request
+
+_log = logging.getLogger(__name__)
+_FAILED = b'{"type":"about:blank","title":"Internal error","status":500,"code":"internal_error"}'
+_VERSIONS: Mapping[str, str] = {"version": "3.0", "spec_version": "2.4"}
+
+
+def scope_of(request: Request, server: tuple[str, int] | None, scheme: str) -> dict[str, Any]:
+    """The HTTP scope. `sandgate.request` is there for those who know this server."""
+    head = request.head
+    return {
+        "type": "http",
+        "asgi": _VERSIONS,
+        "http_version": "1.0" if head.is_http10 else "1.1",
+        "server": server,
+        "client": request.connection.client,
+        "scheme": scheme,
+        "method": head.method,
+        "root_path": "",
+        "path": unquote_to_bytes(head.path).decode("utf-8", "replace"),
+        "raw_path": head.path,
+        "query_string": head.query,
+        "headers": list(head.fields),
+        "state": {},
+        "sandgate.request": request,
+    }
+
+
+class Cycle:
+    """`receive` and `send` of one request."""
+
+    __slots__ = ("_framing", "_is_over", "_left", "_request", "_told_end")
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._framing: Framing | None = None
+        self._left: int | None = None  # bytes that the body still owes
+        self._is_over = False
+        self._told_end = False
+
+    async def run(self, app: ASGIApp, scope: dict[str, Any]) -> None:
+        """Until the application returns; an answer that is not whole by then is broken off."""
+        try:
+            await app(scope, self.receive, self.send)
+        except Exception:  # noqa: BLE001 - the last place that can still answer
+            _log.exception("request failed")
+            if self._framing is None and not self._request.is_gone:
+                await self.send({"type": "http.response.start", "status": 500, "headers": [
+                    (b"content-type", b"application/problem+json"),
+                    (b"content-length", b"%d" % len(_FAILED))]})  # fmt: skip
+                await self.send({"type": "http.response.body", "body": _FAILED})
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        request = self._request
+        if self._is_over or request.connection.request is not request:
+            return  # whole, or another protocol's
+        request.connection.transport.abort()
+        request.connection.done(keeps=False)
+
+    async def receive(self) -> Message:
+        """The next piece of the body; after its end, the news that the caller left."""
+        request, body = self._request, self._request.body
+        if not body.is_complete and not body.held and not request.is_gone:
+            request.wait_for_body()
+        while not request.is_gone:
+            if body.held or (body.is_complete and not self._told_end):
+                piece = body.take()
+                request.connection.resume()
+                self._told_end = body.is_complete
+                return {"type": "http.request", "body": piece, "more_body": not body.is_complete}
+            if self._is_over:
+                break
+            await request.news()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """The head, then pieces of the body, at the pace of the caller."""
+        request = self._request
+        if request.is_gone or self._is_over:
+            return
+        if message["type"] == "http.response.start":
+            self._start(message)
+        elif message["type"] == "http.response.body":
+            self._piece(message.get("body", b""), more=message.get("more_body", False))
+            if not request.connection.can_write and not self._is_over:
+                await request.connection.drained()
+
+    def _start(self, message: Message) -> None:
+        request, head = self._request, self._request.head
+        fields = list(message.get("headers", ()))
+        self._framing = told = framing(
+            message["status"],
+            fields,
+            is_head=head.method == "HEAD",
+            is_http10=head.is_http10,
+            keeps=request.keeps,
+        )
+        self._left = told.length
+        request.has_begun = True
+        request.connection.hold(
+            head_bytes(message["status"], fields, told, is_http10=head.is_http10)
+        )
+
+    def _piece(self, piece: bytes, *, more: bool) -> None:
+        request, told = self._request, self._framing
+        if told is None:
+            raise RuntimeError("a piece of an answer before its head")
+        if not told.has_body:
+            piece = b""
+        elif self._left is not None:
+            self._left -= len(piece)
+            if self._left < 0 or (self._left and not more):
+                raise RuntimeError("the answer is not as long as it says")
+        elif told.is_chunked:
+            piece = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+            piece += b"" if more else LAST_CHUNK
+        request.connection.write(piece)
+        if not more:
+            self._is_over = True
+            keeps = told.keeps and request.keeps
+            request.connection.done(keeps=keeps)
+            request.wake()
