@@ -57,6 +57,7 @@ class FrameReader:
         "_compressed",
         "_is_allowed",
         "_is_in_message",
+        "_is_stopped",
         "_left",
         "_masked",
         "_message_bytes",
@@ -79,6 +80,7 @@ class FrameReader:
         self._is_in_message = False
         self._message_bytes = 0
         self._is_allowed = False
+        self._is_stopped = False
         self.asks = asks
         self.is_asking = False
         self.closed: int | None = None
@@ -103,6 +105,10 @@ class FrameReader:
         self._position = 0
         return self._pass()
 
+    def stop(self) -> None:
+        """Of what is to come only the rest of the frame that is passing may pass."""
+        self._is_stopped = True
+
     def allow(self) -> bytes | memoryview:
         """The message that waits may pass; answers what does."""
         self.is_asking = False
@@ -115,10 +121,13 @@ class FrameReader:
             pass
         end = self._position
         if not self.is_asking:  # what is left is a piece of a header, or is over
-            self._chunk, self._position = b"" if self.is_over else chunk[end:], 0
+            self._chunk, self._position = self._kept(chunk, end), 0
         if end - start == len(chunk):
             return chunk
         return memoryview(chunk)[start:end]
+
+    def _kept(self, chunk: bytes, end: int) -> bytes:
+        return b"" if self.is_over or self._is_stopped else chunk[end:]
 
     def _step(self, chunk: bytes) -> bool:
         """Over the rest of a payload, or one header; False when nothing more may pass now."""
@@ -129,7 +138,7 @@ class FrameReader:
             self._left -= taken
             self._position += taken
             return True
-        if self.is_asking or there < 2:
+        if self.is_asking or self._is_stopped or there < 2:
             return False
         first, second = chunk[position], chunk[position + 1]
         if (wrong := self._wrong(first, second)) is not None:
