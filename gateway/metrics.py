@@ -135,6 +135,17 @@ class Metrics:
         """The text format that Prometheus scrapes."""
         return generate_latest(self.registry)
 
+    def own(self) -> list[Metric]:
+        """What this process counted itself, without what the manager said."""
+        shared = {metric.name for metric in self._fleet.collect()}
+        return [metric for metric in self.registry.collect() if metric.name not in shared]
+
+    def render_shared(self) -> bytes:
+        """What the manager said, the same whichever process is asked."""
+        registry = CollectorRegistry()
+        registry.register(self._fleet)
+        return generate_latest(registry)
+
     def _bounded(self, code: str) -> str:
         """The code itself until there are too many of them: a bug must not fill the memory."""
         if code in self._codes:

@@ -78,6 +78,15 @@ class RunPaths:
         return self.run / "data" / "data.sock"
 
     @property
+    def gateways(self) -> Path:
+        """Holds one socket per gateway process, by which they ask each other."""
+        return self.run / "gateways"
+
+    def gateway_socket(self, pid: int) -> Path:
+        """There while the gateway of this process takes calls."""
+        return self.gateways / f"{pid}.sock"
+
+    @property
     def controls(self) -> Path:
         """Parent of the control directories."""
         return self.run / "ctl"

@@ -38,7 +38,7 @@ def hand_over(data_dir: Path, run_dir: Path) -> None:
         os.chown(path, GATEWAY.uid, GATEWAY.uid, follow_symlinks=False)
     for name in (secrets.FILE_NAME, f"{secrets.FILE_NAME}.lock"):
         os.chown(data_dir / name, GATEWAY.uid, GATEWAY.uid, follow_symlinks=False)
-    for user, name in ((GATEWAY, "data"), (DOOR, "door")):
+    for user, name in ((GATEWAY, "data"), (GATEWAY, "gateways"), (DOOR, "door")):
         folder = run_dir / name
         folder.mkdir(mode=0o700, exist_ok=True)
         os.chown(folder, user.uid, user.uid, follow_symlinks=False)

@@ -54,11 +54,21 @@ def run(action: Callable[[], Awaitable[None]]) -> None:
 
 
 @app.command("serve")
-def serve_command() -> None:
-    """Start everything on this machine; Ctrl-C stops it. Settings come from the environment."""
+def serve_command(
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="gateway processes; several need REDIS_URL"),
+    ] = None,
+) -> None:
+    """Start everything on this machine; Ctrl-C stops it. Settings come from the environment.
+
+    SIGHUP replaces the gateway processes one by one, without a failed call.
+    """
     from gateway.cli.serve import serve
 
     chosen = settings()
+    if workers is not None:
+        chosen = chosen.model_copy(update={"gateway_workers": workers})
     run(lambda: serve(chosen))
 
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import signal
-import socket
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,14 @@ from gateway.addresses import base_url
 from gateway.cli import admin, files, first_run, identity
 from gateway.cli.children import DOOR_ENVIRONMENT, MANAGER_ENVIRONMENT, Program
 from gateway.cli.failures import StartError
+from gateway.cli.gateways import (
+    GatewayProcess,
+    Rolling,
+    check,
+    gateways,
+    had_terminal,
+    terminal_is_gone,
+)
 from gateway.cli.identity import Identities
 from gateway.cli.listener import open_listener
 from gateway.cli.supervisor import ChildProcess, Supervisor
@@ -80,6 +88,7 @@ def _stop_signal() -> asyncio.Event:
 
 async def _serve(settings: Settings, stop: asyncio.Event) -> None:
     begin = time.monotonic()
+    check(settings)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(open_listener(settings.gateway_host, settings.gateway_port))
         data_dir = settings.data_dir
@@ -92,7 +101,9 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         postgres = EmbeddedPostgres(data_dir)
         await supervisor.keep(KeptPostgres(postgres))
         await migrate(postgres.socket_dir)
-        await supervisor.keep(*_programs(settings, run_dir, listener, users))
+        kept = gateways(settings, run_dir, listener, users)
+        await supervisor.keep(*_programs(settings, run_dir, users, kept))
+        _roll_on_hangup(stack, kept, stop)
         url = base_url(listener)
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=url, timeout=60, trust_env=False)
@@ -100,6 +111,27 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         await _until_ready(client, data_dir)
         await _greet(client, settings, secrets, url, time.monotonic() - begin)
         await stop.wait()
+
+
+def _roll_on_hangup(
+    stack: AsyncExitStack, kept: Sequence[GatewayProcess], stop: asyncio.Event
+) -> None:
+    """SIGHUP replaces the gateways one by one; that of a closed terminal ends everything."""
+    rolling, by_person = Rolling(kept), had_terminal()
+    task = asyncio.create_task(rolling.run(), name="rolling")
+
+    async def end() -> None:  # before the supervisor stops what is being replaced
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def hung_up() -> None:
+        if by_person and terminal_is_gone():
+            stop.set()
+        else:
+            rolling.request()
+
+    stack.push_async_callback(end)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
 
 
 def _identities(data_dir: Path, run_dir: Path) -> Identities:
@@ -113,9 +145,9 @@ def _identities(data_dir: Path, run_dir: Path) -> Identities:
 
 
 def _programs(
-    settings: Settings, run_dir: Path, listener: socket.socket, users: Identities
+    settings: Settings, run_dir: Path, users: Identities, kept: Sequence[GatewayProcess]
 ) -> tuple[ChildProcess, ...]:
-    """Door, manager, gateway and worker, in the order they start."""
+    """Door, manager, gateways and worker, in the order they start."""
     data_dir = settings.data_dir
     own = settings.as_environment() | users.home
     sandgate = (sys.executable, "-m", "gateway.cli.main")
@@ -125,15 +157,6 @@ def _programs(
         files.fresh_log(data_dir, "manager"),
         environment=MANAGER_ENVIRONMENT,
         stop_seconds=30,
-    )
-    gateway = Program(
-        "gateway",
-        (*sandgate, "gateway", "--fd", str(listener.fileno()), "--run-dir", str(run_dir)),
-        files.fresh_log(data_dir, "gateway"),
-        pass_fds=(listener.fileno(),),
-        hidden=users.hidden,
-        extra=own,
-        become=users.gateway,
     )
     worker = Program(
         "worker",
@@ -150,7 +173,7 @@ def _programs(
         environment=DOOR_ENVIRONMENT,
         become=users.door,
     )
-    return tuple(ChildProcess(each) for each in (door, manager, gateway, worker))
+    return (ChildProcess(door), ChildProcess(manager), *kept, ChildProcess(worker))
 
 
 def door_arguments(settings: Settings, run_dir: Path) -> tuple[str, ...]:

@@ -66,6 +66,8 @@ async def ready(services: Control, response: Response) -> Ready:
 async def metrics(services: Control, _subject: Administrator) -> Response:
     """Counters in Prometheus' text format."""
     text = await services.metrics.scrape(services.operations.sandboxes.status)
+    if services.peers is not None:
+        text = await services.peers.render()
     return Response(text, headers={"content-type": CONTENT_TYPE})
 
 
@@ -76,7 +78,7 @@ async def stats(services: Control, subject: Signed) -> Stats:
     return Stats(
         version=services.version,
         uptime_seconds=time.monotonic() - services.started_at,
-        calls=services.metrics.totals(),
+        calls=await services.peers.totals() if services.peers else services.metrics.totals(),
         runtime=fleet.runtime,
         tier=fleet.tier,
         tiers=list(fleet.tiers),

@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from gateway.auth.subject import User
+from gateway.control.peers import Peers
 from gateway.metrics import Metrics
 from gateway.operations.health import Probe
 from gateway.operations.ports import Services
@@ -23,7 +24,10 @@ class Sessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ControlServices:
-    """`probes` are parts beside database and sandboxes that `/ready` asks as well."""
+    """`probes` are parts beside database and sandboxes that `/ready` asks as well.
+
+    `peers` are the other gateways of this machine, whose numbers are told along with ours.
+    """
 
     operations: Services
     sessions: Sessions
@@ -31,6 +35,7 @@ class ControlServices:
     metrics: Metrics
     version: str
     probes: Mapping[str, Probe] = field(default_factory=dict)
+    peers: Peers | None = None
     started_at: float = field(default_factory=time.monotonic)
 
 

@@ -113,9 +113,10 @@ class Installation:
                 continue
             if "sandbox.egress.server" in line:
                 found["door"] = child.pid
-            for name in ("gateway", "worker"):
-                if "gateway.cli.main" in line and name in line:
-                    found[name] = child.pid
+            if "gateway.cli.main" in line and "gateway" in line:
+                found[child.environ().get("GATEWAY_NAME", "gateway")] = child.pid
+            if "gateway.cli.main" in line and "worker" in line:
+                found["worker"] = child.pid
             if "sandbox.server" in line:
                 found["manager"] = child.pid
             if line and Path(line[0]).name.startswith("postgres"):
@@ -134,6 +135,10 @@ class Installation:
         for path in sorted((self.data_dir / "logs").glob("*.log")):
             parts.append(f"--- {path.name}\n{path.read_text(errors='replace')[-size:]}")
         return "\n".join(parts)
+
+    def tell(self, number: int) -> None:
+        """Tell the supervisor something."""
+        os.kill(self.pid, number)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it as an operator would; answers the exit status."""

@@ -1,0 +1,157 @@
+"""The gateway processes: as many as asked for, on one listener, each replaced alone."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from gateway.cli import files
+from gateway.cli.children import Program, start, stop
+from gateway.cli.failures import CommandError, StartError
+from gateway.cli.identity import Identities
+from gateway.cli.supervisor import ChildProcess
+from gateway.settings import Settings
+from sandbox.paths import RunPaths
+
+REPLACE_SECONDS = 60.0  # for a new one to be ready
+_LOOK_SECONDS = 0.02
+
+log = structlog.get_logger("gateways")
+
+
+class SharedLimitsError(CommandError):
+    """Several gateways cannot share limits that each keeps in its own memory."""
+
+
+def check(settings: Settings) -> None:
+    """Before anything starts: whether so many gateways can work together."""
+    if settings.gateway_workers > 1 and settings.redis_url is None:
+        raise SharedLimitsError(
+            f"{settings.gateway_workers} workers need REDIS_URL: limits kept in the memory of one "
+            "process cannot be shared; set REDIS_URL or start with one worker"
+        )
+
+
+def names(workers: int) -> list[str]:
+    """What each is called; the only one has no number."""
+    return ["gateway"] if workers == 1 else [f"gateway-{n}" for n in range(1, workers + 1)]
+
+
+class GatewayProcess(ChildProcess):
+    """One gateway. It can give way to a fresh one without a moment without either."""
+
+    def __init__(self, program: Program, is_ready: Callable[[int], bool]) -> None:
+        super().__init__(program)
+        self._is_ready = is_ready
+        self._turn = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Start it, unless a replacement is there already."""
+        async with self._turn:
+            if self._process is None or self._process.returncode is not None:
+                await super().start()
+
+    async def ended(self) -> str:
+        """Wait for the end of the one that serves; being replaced is not an end."""
+        while True:
+            process = self._process
+            assert process is not None
+            status = await process.wait()
+            if process is self._process:
+                return f"exit status {status}"
+
+    async def replace(self) -> None:
+        """Start another, and when it is ready drain and end the old one.
+
+        When the new one does not come up, the old one goes on and StartError says so.
+        """
+        async with self._turn:
+            old, new = self._process, await start(self._program)
+            try:
+                await self._until_ready(new)
+            except BaseException:
+                await stop(new, self._program.stop_seconds)
+                raise
+            self._process = new
+        if old is not None:
+            await stop(old, self._program.stop_seconds)
+
+    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+        try:
+            async with asyncio.timeout(REPLACE_SECONDS):
+                while not self._is_ready(process.pid):
+                    if process.returncode is not None:
+                        raise StartError(f"{self.name} ended with {process.returncode}")
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            raise StartError(f"{self.name} is not ready after {REPLACE_SECONDS:g} s") from None
+
+
+def gateways(
+    settings: Settings, run_dir: Path, listener: socket.socket, users: Identities
+) -> tuple[GatewayProcess, ...]:
+    """All of them, not started yet; each has its own log."""
+    paths = RunPaths(run_dir)
+    sandgate = (sys.executable, "-m", "gateway.cli.main")
+
+    def one(name: str) -> GatewayProcess:
+        program = Program(
+            name,
+            (*sandgate, "gateway", "--fd", str(listener.fileno()), "--run-dir", str(run_dir)),
+            files.fresh_log(settings.data_dir, name),
+            pass_fds=(listener.fileno(),),
+            hidden=users.hidden,
+            extra=settings.as_environment() | users.home | {"GATEWAY_NAME": name},
+            become=users.gateway,
+        )
+        return GatewayProcess(program, lambda pid: paths.gateway_socket(pid).exists())
+
+    return tuple(one(name) for name in names(settings.gateway_workers))
+
+
+class Rolling:
+    """Replaces the gateways one after the other, whenever asked; two requests at once are one."""
+
+    def __init__(self, kept: Sequence[GatewayProcess]) -> None:
+        self._kept = kept
+        self._asked = asyncio.Event()
+
+    def request(self) -> None:
+        """From a signal handler: as soon as may be."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            await self._once()
+
+    async def _once(self) -> None:
+        for gateway in self._kept:
+            try:
+                await gateway.replace()
+            except (StartError, OSError) as error:
+                log.exception("not replaced, the old one goes on", child=gateway.name)
+                print(f"reload stopped: {error}", flush=True)
+                return
+            log.info("replaced", child=gateway.name, pid=gateway.pid)
+        print(f"replaced {len(self._kept)} gateway(s)", flush=True)
+
+
+def had_terminal() -> bool:
+    """Whether a person's terminal is at the other end of standard input."""
+    return os.isatty(0)
+
+
+def terminal_is_gone() -> bool:
+    """After SIGHUP: whether it came because the terminal was closed."""
+    try:
+        os.tcgetpgrp(0)
+    except OSError:
+        return True
+    return False
