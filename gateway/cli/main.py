@@ -153,6 +153,24 @@ def create_admin_command(
     run(action)
 
 
+@app.command("reconcile")
+def reconcile_command(
+    days: Annotated[int, typer.Option(min=1, max=400, help="calls of so many days")] = 7,
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
+) -> None:
+    """Prove that every answered call is recorded and paid exactly once; 1 when it is not."""
+    from gateway.cli.reconcile import examine, render
+
+    chosen = settings()
+
+    async def action() -> None:
+        found = await examine(chosen, days)
+        print(json.dumps(found.to_json(), indent=2) if as_json else render(found))
+        raise typer.Exit(0 if found.is_clean else 1)
+
+    run(action)
+
+
 @app.command("doctor")
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,

@@ -62,6 +62,7 @@ class Grants:
             caller_tenant_id=key.tenant_id,
             key_id=key.key_id,
             limits=limits_of(key, route.api_id, route.limits),
+            price=0 if key.tenant_id == route.tenant_id else route.price_nano_usd,
             restriction=key.restriction,
             answer_headers=end_of(key),
         )
