@@ -29,6 +29,7 @@ from gateway.proxy.activate import Activation
 from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import Resolver
+from gateway.proxy.streams import Streams
 from gateway.server.serving import Server
 from sandbox.types import Bundle, Lease, SandboxSpec, SandboxStatus, Tier
 from tests.benchmarks.load import Target, load
@@ -97,9 +98,11 @@ def make_endpoint(folder: Path, sandbox_path: str, journal: Journal) -> Endpoint
     route = store.add_api(limits={"minute": 10**9})
     key = store.add_key(route, plan_limits={"hour": 10**9}, limits={"day": 10**9})
     (folder / "call").write_text(f"{route.api_id} {key}")
+    resolver, verifier = Resolver(store, news), KeyVerifier(store.key, SECRET, news)
     return Endpoint(
-        resolver=Resolver(store, news),
-        verifier=KeyVerifier(store.key, SECRET, news),
+        resolver=resolver,
+        verifier=verifier,
+        streams=Streams(verifier, resolver, news),
         limiter=MemoryLimiter(),
         leases=Leases(manager, Activation(manager, store)),
         recorder=Recorder(journal),

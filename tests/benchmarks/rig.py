@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,10 @@ class Rig:
     cores: Cores
     folder: Path
     sizes: Mapping[str, int] = field(default_factory=dict)
+
+    def with_cores(self, cores: Cores) -> "Rig":
+        """The same on other cores."""
+        return replace(self, cores=cores)
 
     @contextmanager
     def ours(self, *arguments: str, **environment: str) -> Iterator[Installation]:

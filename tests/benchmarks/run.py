@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import throughput
+from tests.benchmarks import latency, many, streams, throughput, websockets, workers
 from tests.benchmarks.peers import PEERS
 from tests.benchmarks.processes import Cores
 from tests.benchmarks.rig import Rig, rig_folder
@@ -19,7 +19,13 @@ from tests.benchmarks.table import Report
 
 SECTIONS: dict[str, Callable[[Rig, Report], None]] = {
     "throughput": throughput.measure,
+    "latency": latency.measure,
+    "workers": workers.measure,
+    "streams": streams.measure,
+    "websockets": websockets.measure,
+    "many": many.measure,
 }
+SIZES = ("megabytes", "websockets", "apis", "keys")
 
 
 def options() -> argparse.ArgumentParser:
@@ -31,6 +37,10 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", choices=sorted(SECTIONS), default=[])
     parser.add_argument("--peers", help=f"comma separated, of {', '.join(PEERS)}; empty: none")
     parser.add_argument("--runtime", default="auto", choices=["auto", "docker", "bubblewrap"])
+    parser.add_argument("--megabytes", type=int, default=1000, help="each way, for streams")
+    parser.add_argument("--websockets", type=int, default=2000)
+    parser.add_argument("--apis", type=int, default=10_000)
+    parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--no-pin", action="store_true", help="let the kernel choose the cores")
     parser.add_argument("--strict", action="store_true", help="fail when a bar is missed")
     parser.add_argument("--output", type=Path, help="write JSON too")
@@ -61,6 +71,7 @@ def main() -> None:
             runtime=chosen.runtime,
             cores=Cores(not chosen.no_pin),
             folder=folder,
+            sizes={name: getattr(chosen, name) for name in SIZES},
         )
         for name, measure in SECTIONS.items():
             if not chosen.only or name in chosen.only:
