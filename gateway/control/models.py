@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import Query
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -169,35 +168,6 @@ class CreatedApiView(ApiView):
     api_key: str
     key_id: str
     key_display: str
-
-
-class CreateKeyBody(Body):
-    """A new key."""
-
-    name: str | None = None
-    expires_at: AwareDatetime | None = None
-    limits: LimitsBody = LimitsBody()
-
-
-class KeyView(BaseModel):
-    """A key without its secret."""
-
-    id: str
-    tenant_id: str
-    name: str
-    display: str
-    limits: dict[str, int | None]
-    expires_at: str | None
-    revoked_at: str | None
-    last_used_at: str | None
-    created_at: str
-
-
-class CreatedKeyView(KeyView):
-    """A new key; `key` is shown this once."""
-
-    key: str
-    api_ids: list[str]
 
 
 class CreateApiBody(Body):

@@ -1,37 +1,52 @@
-"""Keys of an API: make one, list them, revoke one."""
+"""Keys of an API: make one, list them, change, rotate and revoke one."""
 
-from collections.abc import Mapping
+import hmac
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from gateway.auth import keys
 from gateway.auth.permissions import Operation
-from gateway.errors import InvalidInputError
-from gateway.operations import access, inputs
-from gateway.operations.access import Known
+from gateway.errors import ConflictError, InvalidInputError
+from gateway.operations import access, inputs, key_inputs
+from gateway.operations.access import AllowedApi, Known
 from gateway.operations.finish import finish
 from gateway.operations.ports import Services
 from gateway.operations.values import Key, key_of, optional
 from gateway.store import api_keys
+from gateway.store.database import DatabaseError
 
 _DEFAULT_NAME = "Key"
+_ONCE_CHARACTERS = 200
 
 
-class InvalidExpiryError(InvalidInputError):
-    """A key that would be dead at birth."""
+class KeyExistsError(ConflictError):
+    """This Idempotency-Key has made a key already; its text was shown then."""
 
-    code, title = "invalid_expiry", "Invalid expiry"
+    code, title = "key_exists", "This request has already made its key"
+
+    def __init__(self, key_id: UUID) -> None:
+        super().__init__(
+            f"The key {key_id} was made; rotate it to get a new text.",
+            extra={"key_id": str(key_id)},
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """Input of `create_key`. `expires_at` knows its time zone."""
+    """Input of `create_key`. `expires_at` knows its time zone.
+
+    `once` is the client's name of this request: however often it comes, it makes one key.
+    """
 
     name: str | None = None
     expires_at: datetime | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
+    scopes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    allowed_addresses: Sequence[str] = ()
+    once: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +58,38 @@ class CreatedKey:
     api_ids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RotatedKey:
+    """The successor with its secret, and the key that it replaces."""
+
+    created: CreatedKey
+    old: Key
+
+
 async def create_key(services: Services, subject: Known, ref: str, new: NewKey) -> CreatedKey:
     """A key that opens this API and no other; the API's tenant owns it."""
-    name = _DEFAULT_NAME if new.name is None else inputs.checked_name(new.name)
-    limits = inputs.checked_limits(new.limits)
-    expires_at = _checked_expiry(new.expires_at, services.clock())
+    checked: dict[str, Any] = {
+        "name": _DEFAULT_NAME if new.name is None else inputs.checked_name(new.name),
+        "limits": inputs.checked_limits(new.limits),
+        "scopes": key_inputs.checked_scopes(new.scopes),
+        "allowed_addresses": key_inputs.checked_addresses(new.allowed_addresses),
+        "expires_at": key_inputs.checked_expiry(new.expires_at, services.clock()),
+    }
     allowed = await access.require_api(services, subject, ref, Operation.MANAGE_KEYS)
     await access.require_running_tenant(services, subject, allowed.tenant_id)
-    secret, key_id = keys.generate_key(), uuid4()
-    values: dict[str, Any] = {
-        "id": str(key_id),
+    key_id = uuid4() if new.once is None else _id_of(services, allowed, new.once)
+    secret, values = _fresh(services, key_id)
+    values |= checked | {
         "tenant_id": str(allowed.tenant_id),
         "created_by": optional(access.actor_of(subject)),
-        "name": name,
-        "key_hash": keys.hash_key(secret, services.key_secret),
-        "display": keys.display_form(secret),
         "api_ids": [str(allowed.id)],
-        "limits": limits,
-        "expires_at": expires_at,
     }
-    await api_keys.create(services.database, values)
+    try:
+        await api_keys.create(services.database, values)
+    except DatabaseError as error:
+        if error.code == KeyExistsError.code:
+            raise KeyExistsError(key_id) from error
+        raise
     row = await access.require_key(services, subject, key_id, Operation.MANAGE_KEYS)
     return CreatedKey(key_of(row), secret, (str(allowed.id),))
 
@@ -74,6 +101,54 @@ async def list_keys(
     allowed = await access.require_api(services, subject, ref, Operation.READ)
     rows = await api_keys.page(services.database, allowed.identity, allowed.id, limit, offset)
     return [key_of(row) for row in rows]
+
+
+async def change_key(
+    services: Services, subject: Known, key_id: UUID, asked: Mapping[str, Any]
+) -> Key:
+    """Change what is named; every gateway follows at once. `Any`: each value is checked here."""
+    checks: dict[str, Callable[[Any], object]] = {
+        "name": inputs.checked_name,
+        "limits": inputs.checked_limits,
+        "scopes": key_inputs.checked_scopes,
+        "allowed_addresses": key_inputs.checked_addresses,
+        "expires_at": lambda moment: key_inputs.checked_expiry(moment, services.clock()),
+    }
+    values = {name: checks[name](value) for name, value in asked.items()}
+    await access.require_key(services, subject, key_id, Operation.MANAGE_KEYS)
+
+    async def change() -> None:
+        await api_keys.update(services.database, key_id, values, access.actor_of(subject))
+        services.changes.publish("key", str(key_id))
+
+    await finish(change())
+    return key_of(await access.require_key(services, subject, key_id, Operation.MANAGE_KEYS))
+
+
+async def rotate_key(
+    services: Services, subject: Known, key_id: UUID, overlap_seconds: int | None
+) -> RotatedKey:
+    """A successor that is the same in everything but its text; the old key gets an end."""
+    seconds = key_inputs.checked_overlap(overlap_seconds)
+    row = await access.require_key(services, subject, key_id, Operation.MANAGE_KEYS)
+    await access.require_running_tenant(services, subject, UUID(str(row["tenant_id"])))
+    secret, values = _fresh(services, uuid4())
+    values |= {
+        "key_id": str(key_id),
+        "overlap_seconds": seconds,
+        "actor": optional(access.actor_of(subject)),
+    }
+
+    async def rotate() -> tuple[str, ...]:
+        made = await api_keys.rotate(services.database, values)
+        services.changes.publish("key", str(key_id))
+        services.changes.publish("key", values["id"])
+        return tuple(made["api_ids"])
+
+    api_ids = await finish(rotate())
+    new = await access.require_key(services, subject, UUID(values["id"]), Operation.MANAGE_KEYS)
+    old = await access.require_key(services, subject, key_id, Operation.MANAGE_KEYS)
+    return RotatedKey(CreatedKey(key_of(new), secret, api_ids), key_of(old))
 
 
 async def revoke_key(services: Services, subject: Known, key_id: UUID) -> None:
@@ -88,11 +163,20 @@ async def _revoke(services: Services, subject: Known, key_id: UUID) -> None:
     services.changes.publish("key", str(key_id))
 
 
-def _checked_expiry(expires_at: datetime | None, now: float) -> str | None:
-    if expires_at is None:
-        return None
-    if expires_at.tzinfo is None:
-        raise InvalidExpiryError("expires_at needs a time zone")
-    if expires_at.timestamp() <= now:
-        raise InvalidExpiryError("expires_at is in the past")
-    return expires_at.astimezone(UTC).isoformat()
+def _fresh(services: Services, key_id: UUID) -> tuple[str, dict[str, Any]]:
+    """The text of a new key, and what is stored of it. `Any`: more values join them."""
+    secret = keys.generate_key()
+    return secret, {
+        "id": str(key_id),
+        "key_hash": keys.hash_key(secret, services.key_secret),
+        "display": keys.display_form(secret),
+    }
+
+
+def _id_of(services: Services, allowed: AllowedApi, once: str) -> UUID:
+    """The same id for the same request, which nobody else can foresee."""
+    if not 1 <= len(once) <= _ONCE_CHARACTERS or not once.isprintable():
+        raise InvalidInputError(f"Idempotency-Key has 1 to {_ONCE_CHARACTERS} characters")
+    text = f"idempotent key\n{allowed.tenant_id}\n{allowed.id}\n{once}"
+    digest = hmac.digest(services.key_secret, text.encode(), "sha256")
+    return UUID(bytes=digest[:16], version=4)

@@ -132,15 +132,21 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key without its secret."""
+    """A key without its secret. `ends_at` is when a rotated one gives way to `replaced_by`."""
 
     id: str
     tenant_id: str
     name: str
     display: str
     limits: LimitsJson
+    scopes: dict[str, list[str]]
+    allowed_addresses: tuple[str, ...]
     expires_at: str | None
+    ends_at: str | None
+    replaced_by: str | None
+    generation: int
     revoked_at: str | None
+    revoked_reason: str | None
     last_used_at: str | None
     created_at: str
 
@@ -168,8 +174,14 @@ def key_of(row: Row) -> Key:
         name=row["name"],
         display=row["display"],
         limits=dict(row["limits"]),
+        scopes=dict(row["scopes"]),
+        allowed_addresses=tuple(row["allowed_addresses"]),
         expires_at=row["expires_at"],
+        ends_at=row["ends_at"],
+        replaced_by=optional(row["replaced_by"]),
+        generation=row["generation"],
         revoked_at=row["revoked_at"],
+        revoked_reason=row["revoked_reason"],
         last_used_at=row["last_used_at"],
         created_at=row["created_at"],
     )

@@ -1,6 +1,6 @@
 """Keys as their owners see them; the hash never leaves the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +8,8 @@ from gateway.store.apis import text
 from gateway.store.database import SERVICE, Database, Filter, Identity, Row
 
 _COLUMNS = (
-    "id,tenant_id,created_by,name,display,limits,expires_at,revoked_at,last_used_at,created_at"
+    "id,tenant_id,created_by,name,display,limits,scopes,allowed_addresses,expires_at,ends_at,"
+    "replaced_by,generation,revoked_at,revoked_reason,last_used_at,created_at"
 )
 
 
@@ -52,6 +53,32 @@ async def create(database: Database, values: Mapping[str, Any]) -> Row:
     """Store a key by its hash."""
     row: Row = await database.rpc("create_key", {"p": dict(values)}, identity=SERVICE)
     return row
+
+
+async def update(
+    database: Database, key_id: UUID, values: Mapping[str, Any], actor: UUID | None
+) -> None:
+    """Change what is named; refuses for a revoked key."""
+    await database.rpc(
+        "update_key",
+        {"p_key_id": str(key_id), "p": dict(values), "p_actor": text(actor)},
+        identity=SERVICE,
+    )
+
+
+async def rotate(database: Database, values: Mapping[str, Any]) -> Row:
+    """Store a successor by its hash and give the old key its end; answers the successor."""
+    row: Row = await database.rpc("rotate_key", {"p": dict(values)}, identity=SERVICE)
+    return row
+
+
+async def report_leaked(
+    database: Database, reports: Sequence[Mapping[str, str | None]], reporter: str
+) -> list[str]:
+    """Revoke the keys with these hashes; answers the ids of those that were not yet."""
+    arguments = {"p_reports": [dict(report) for report in reports], "p_reporter": reporter}
+    gone: list[str] = await database.rpc("report_leaked_keys", arguments, identity=SERVICE)
+    return gone
 
 
 async def revoke(database: Database, key_id: UUID, actor: UUID | None) -> None:
