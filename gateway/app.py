@@ -82,7 +82,7 @@ async def _serve(settings: Settings, listener: socket.socket, run_dir: Path) -> 
         server = Server(Gateway(parts), parts.calls.at_once)
         await server.start([listener])
         await stop.wait()
-        await server.drain(DRAIN_SECONDS)
+        await server.drain(DRAIN_SECONDS, tell=parts.calls.drain)
 
 
 def _raise_descriptor_limit() -> None:

@@ -43,6 +43,7 @@ from gateway.proxy.leases import Leases
 from gateway.proxy.minimum import Minimum
 from gateway.proxy.resolve import Resolver
 from gateway.proxy.retire import Retirement, SharedKeeper
+from gateway.proxy.streams import Streams
 from gateway.secrets import Secrets, load_or_create_secrets
 from gateway.settings import Settings
 from gateway.store import generations
@@ -186,14 +187,18 @@ def _calls(
     _run(stack, Minimum(routes, leases, store.changes).run())
     _run(stack, Retirement(resolver, leases, store.changes).run())
     _present(stack, settings, store, resolver, leases)
+    verifier = KeyVerifier(
+        lambda key_hash: gateway_key(store.database, key_hash),
+        secrets.key_hash_secret,
+        store.changes,
+        stale_seconds=settings.key_stale_seconds,
+    )
+    streams = Streams(verifier, resolver, store.changes)
+    _run(stack, streams.run())
     return Endpoint(
         resolver=resolver,
-        verifier=KeyVerifier(
-            lambda key_hash: gateway_key(store.database, key_hash),
-            secrets.key_hash_secret,
-            store.changes,
-            stale_seconds=settings.key_stale_seconds,
-        ),
+        verifier=verifier,
+        streams=streams,
         limiter=limiter,
         leases=leases,
         recorder=Recorder(journal),

@@ -30,9 +30,9 @@ from gateway.proxy.errors import (
     UnreadError,
     UploadTooSlowError,
     VersionRevertedError,
-    WebSocketUnsupportedError,
 )
 from gateway.proxy.forward import Exchange, body_message, start_message
+from gateway.proxy.handshake import Handshake, read_handshake
 from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import RequestHead, read_request
 from gateway.proxy.identifiers import RequestIds
@@ -41,7 +41,9 @@ from gateway.proxy.loan import UnderWay, loan, loan_at_once
 from gateway.proxy.permit import Grants, refusal
 from gateway.proxy.reference import parse_reference
 from gateway.proxy.resolve import Resolver, Target
+from gateway.proxy.streams import Streams
 from gateway.proxy.warm import Warm
+from gateway.proxy.websocket import Opening, WebSockets, check_enabled
 from gateway.server.connection import Request
 
 _log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class Endpoint:
         limiter: Limiter,
         leases: Leases,
         recorder: Recorder,
+        streams: Streams,
         call_seconds: float = 30.0,
         body_bytes: int = 10 * 1024 * 1024,
         observe: Observe = observe_nothing,
@@ -96,6 +99,7 @@ class Endpoint:
         self._grants = Grants()
         self._new_id = RequestIds()
         self._closing = Closing(recorder, limiter, observe)
+        self._websockets = WebSockets(leases, limiter, streams, self._closing.end)
         self._warm = Warm(
             self, resolver, verifier, limiter, leases, recorder, self._grants, self._closing,
             self._new_id, call_seconds=call_seconds, body_bytes=body_bytes, clock=clock,
@@ -131,18 +135,17 @@ class Endpoint:
 
     async def _serve(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         """Resolve, verify, admit, borrow, forward, record."""
-        asked: Request = scope["sandgate.request"]
-        if asked.head.upgrade == b"websocket":
-            raise WebSocketUnsupportedError("Calls of APIs are plain HTTP in this release.")
+        request, handshake = _asked(call, scope)
         reference = parse_reference(scope["raw_path"])
         if reference is None:
             raise ApiNotFoundError("No API has this id or name.")
         call.address(reference)
         destination = await self._resolver.find(reference.ref)
-        request = read_request(scope["headers"])
         key = await self._verifier.verify(request.key)
         if (error := refusal(destination.route, key)) is not None:
             raise error
+        settings = destination.route.settings
+        check_enabled(handshake, settings.websocket)
         target = await self._resolver.target(destination, reference.pin)
         if request.length is not None and request.length > self._body_bytes:
             raise BodyTooLargeError(self._body_bytes)
@@ -156,7 +159,27 @@ class Endpoint:
         loop_time = asyncio.get_running_loop().time()
         call.version = target.n
         call.admitted(grant, charge, self._clock(), loop_time + self._call_seconds)
-        await self.forward(call, target, request, receive, send)
+        if handshake is None:
+            await self.forward(call, target, request, receive, send)
+            return
+        upgrade: Request = scope["sandgate.request"]
+        opening = Opening(call, request, handshake, upgrade, grant, key, settings.websocket)
+        await self._open(opening, target)
+
+    async def _open(self, opening: Opening, target: Target) -> None:
+        """Tried again like any call; recorded when both sides have agreed."""
+        try:
+            await self._websockets.serve(opening, target)
+        except (UnreadError, VersionRevertedError) as error:
+            target = await self._again(opening.call, target, error)
+            try:
+                await self._websockets.serve(opening, target)
+            except VersionRevertedError as reverted:  # once is enough
+                raise reverted.cause from reverted
+
+    async def drain(self) -> None:
+        """End what would go on for long; returns when it has ended."""
+        await self._websockets.drain()
 
     def _check_restriction(self, call: Call, grant: Grant) -> None:
         if grant.restriction is None:
@@ -282,6 +305,16 @@ class Endpoint:
         headers = [field for field in headers if field[0] != b"x-request-id"]
         await send(start_message(call, status, headers))
         await send(body_message(body, more=False))
+
+
+def _asked(call: Call, scope: Scope) -> tuple[RequestHead, Handshake | None]:
+    """What the headers say; with a handshake when they ask for a WebSocket."""
+    asked: Request = scope["sandgate.request"]
+    if asked.head.upgrade != b"websocket":
+        return read_request(scope["headers"]), None
+    handshake = read_handshake(call.method, scope["headers"])
+    request = read_request(handshake.headers)
+    return request._replace(key=request.key or handshake.presented), handshake
 
 
 def refused(decision: Decision) -> SandgateError:

@@ -171,12 +171,6 @@ class ApiTimeoutError(SandgateError):
 # --- the gateway ---
 
 
-class WebSocketUnsupportedError(SandgateError):
-    """This release forwards plain calls only."""
-
-    status, code, title = 501, "websocket_unsupported", "WebSocket is not supported"
-
-
 class TierUnavailableError(UnavailableError):
     """Nothing here isolates as strongly as the API or the installation asks for."""
 

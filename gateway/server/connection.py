@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 from starlette.types import ASGIApp
@@ -371,7 +372,7 @@ class Request:
         """See `Upgrade`."""
         return self.head.fields
 
-    def refuse(self, status: int, headers: "list[Field] | tuple[Field, ...]", body: bytes) -> None:
+    def refuse(self, status: int, headers: Sequence[Field], body: bytes) -> None:
         """See `Upgrade`."""
         kept = [f for f in headers if f[0] not in (b"content-length", b"connection")]
         lines = b"".join(b"%b: %b\r\n" % field for field in kept)

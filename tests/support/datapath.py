@@ -26,6 +26,7 @@ from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import Resolver
 from gateway.proxy.retire import Retirement
+from gateway.proxy.streams import Streams
 from gateway.server.serving import AtOnce, Server
 from gateway.store.routes import ActiveVersion, Route
 from sandbox.types import (
@@ -272,9 +273,12 @@ class DataPath:
         self.retirement = Retirement(self.resolver, self.leases, self.news)
         self.limiter = MemoryLimiter()
         self.observed: list[tuple[int, str | None]] = []
+        verifier = KeyVerifier(self.store.key, SECRET, self.news)
+        self.streams = Streams(verifier, self.resolver, self.news)
         self.endpoint = Endpoint(
             resolver=self.resolver,
-            verifier=KeyVerifier(self.store.key, SECRET, self.news),
+            verifier=verifier,
+            streams=self.streams,
             limiter=self.limiter,
             leases=self.leases,
             recorder=Recorder(self.journal),
@@ -366,7 +370,8 @@ async def data_path(**options: Any) -> AsyncIterator[DataPath]:
         path.journal.open()
         listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         path.port = listener.getsockname()[1]
-        tasks = [asyncio.create_task(path.leases.run()), asyncio.create_task(path.retirement.run())]
+        works = (path.leases.run(), path.retirement.run(), path.streams.run())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             async with running(path.endpoint, listener, path.endpoint.at_once):
                 yield path
