@@ -29,6 +29,7 @@ from gateway.control.peers import Peers
 from gateway.control.services import ControlServices
 from gateway.limits.clock import steady_clock
 from gateway.limits.memory import MemoryLimiter
+from gateway.metering.credit import Credit
 from gateway.metering.drain import Drain
 from gateway.metering.journal import Journal
 from gateway.metering.recorder import Recorder
@@ -195,6 +196,10 @@ def _calls(
     )
     streams = Streams(verifier, resolver, store.changes)
     _run(stack, streams.run())
+    credit = Credit(
+        store.database, limiter.set_credit, settings.data_dir / "journal", store.changes
+    )
+    _run(stack, credit.run())
     return Endpoint(
         resolver=resolver,
         verifier=verifier,
@@ -205,6 +210,7 @@ def _calls(
         call_seconds=settings.call_deadline_seconds,
         body_bytes=settings.call_body_bytes,
         observe=_observer(metrics),
+        load_credit=credit.load,
         clock=clock,
     )
 
