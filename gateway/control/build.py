@@ -28,6 +28,7 @@ ROUTERS = (
     ledger.router,
     tenants.router,
     reload.router,
+    reload.workers,
     health.router,
     reference.router,
 )

@@ -19,7 +19,7 @@ from gateway.operations.restart import (
     rehearse_all,
     withdraw_unused,
 )
-from gateway.store import apis
+from gateway.store import apis, generations
 from sandbox.types import SandboxError
 
 _log = structlog.get_logger(__name__)
@@ -71,6 +71,7 @@ async def reload_all(services: Services, subject: Known) -> ReloadReport:
     outcomes = await asyncio.gather(
         *(_outcome(services, subject, api_id, gate) for api_id in sorted(running))
     )
+    await generations.forget_all(services.database)  # tells the other gateways
     services.changes.publish("all", "")
     return ReloadReport(
         tuple(outcome for outcome in outcomes if isinstance(outcome, Reloaded)),

@@ -26,6 +26,11 @@ async def current(database: Database) -> int:
     return int(await database.rpc("gateway_generation", {}, identity=SERVICE))
 
 
+async def forget_all(database: Database) -> int:
+    """Every gateway forgets what it remembers; answers the generation of that."""
+    return int(await database.rpc("gateway_forget_all", {}, identity=SERVICE))
+
+
 async def report(database: Database, worker: Report) -> int:
     """Store what a gateway tells; answers the generation there is."""
     arguments = {f"p_{name}": getattr(worker, name) for name in Report.__slots__}
@@ -44,9 +49,9 @@ async def workers(database: Database) -> dict[str, Any]:
 
 
 async def routes_after(
-    database: Database, after: str | None, limit: int = 500
+    database: Database, after: str | None, limit: int = 500, *, only: str | None = None
 ) -> list[dict[str, Any]]:
     """A page of `id` with `route` or `error`, by id. `Any`: JSON."""
-    arguments = {"p_after": after, "p_limit": limit}
+    arguments = {"p_after": after, "p_limit": limit, "p_only": only}
     page: list[dict[str, Any]] = await database.rpc("gateway_routes", arguments, identity=SERVICE)
     return page

@@ -66,6 +66,15 @@ language sql stable security definer set search_path = '' as $$
     select value from private.generation
 $$;
 
+-- Every gateway forgets everything it remembers.
+create function public.gateway_forget_all() returns bigint
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform private.announce('all', '');
+    return private.raise_generation();
+end
+$$;
+
 -- --- the gateways --------------------------------------------------------------------------
 
 -- What a crash of the server forgets, the next report brings back.
@@ -136,8 +145,9 @@ $$;
 -- --- every route, to be looked at aside ----------------------------------------------------
 
 -- A page of routes by id; a row that cannot even be read is told with its error.
-create function public.gateway_routes(p_after uuid default null, p_limit int default 1000)
-returns jsonb
+create function public.gateway_routes(
+    p_after uuid default null, p_limit int default 1000, p_only uuid default null
+) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
     v_id uuid;
@@ -145,7 +155,7 @@ declare
 begin
     for v_id in
         select id from public.apis
-         where p_after is null or id > p_after
+         where (p_after is null or id > p_after) and (p_only is null or id = p_only)
          order by id
          limit p_limit
     loop
