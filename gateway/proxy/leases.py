@@ -12,7 +12,7 @@ from gateway.proxy.activate import Activation
 from gateway.proxy.endings import Endings, Witness
 from gateway.proxy.errors import QueueFullError, VersionRevertedError
 from gateway.proxy.resolve import Target
-from gateway.proxy.siblings import Held, Siblings
+from gateway.proxy.siblings import Crowd, Held, Siblings
 from gateway.store.routes import Instances
 from sandbox.types import SandboxError, SandboxSpec, StartTimes
 
@@ -76,6 +76,7 @@ class Leases:
         self._activation = activation
         self._clock = clock
         self._known: dict[SandboxSpec, Siblings] = {}
+        self._crowds: dict[str, Crowd] = {}  # by API
         self._retiring: dict[SandboxSpec, asyncio.Task[None]] = {}
         self._when_held: Callable[[str], None] = _nobody_cares
 
@@ -90,6 +91,7 @@ class Leases:
         if siblings is None or siblings.waiting:
             return None
         siblings.instances = target.instances
+        siblings.crowd.settings = target.settings
         if target.is_pinned:
             siblings.is_unwanted = False  # somebody asks for this very version
         return siblings.free()
@@ -108,6 +110,11 @@ class Leases:
             raise QueueFullError("Too many calls wait for a sandbox.", retry_after=2)
         siblings = self._siblings(target.spec, target.instances)
         siblings.is_for_all |= not target.is_pinned
+        siblings.crowd.settings = target.settings
+        if not siblings.crowd.may_wait:
+            if not siblings.usable():
+                self._start_one(siblings)  # for who comes again: none may ever be allowed to wait
+            raise QueueFullError("Too many calls of this API wait.", retry_after=1)
         turn = siblings.join_queue()
         self._see_to(siblings)
         self.waiting += 1
@@ -123,7 +130,14 @@ class Leases:
         """A call is over; its slot goes to whoever waits longest."""
         held.in_flight -= 1
         held.used_at = self._clock()
-        if held.siblings.waiting:
+        crowd = held.siblings.crowd
+        if held in crowd.leaving and not held.in_flight:
+            crowd.leaving.remove(held)
+            self._tidy(held.siblings)
+        if crowd.settings.max_concurrency is not None:
+            for siblings in crowd.next_waiting():
+                self._see_to(siblings)
+        elif held.siblings.waiting:
             self._see_to(held.siblings)
 
     def drop(self, held: Held) -> None:
@@ -131,6 +145,8 @@ class Leases:
         siblings = held.siblings
         if held in siblings.held:
             siblings.held.remove(held)
+            if held.in_flight:
+                siblings.crowd.leaving.append(held)
         held.upstream.close()
         if siblings.waiting:
             self._see_to(siblings)
@@ -184,7 +200,7 @@ class Leases:
                 starting += 1
                 self._start_one(siblings)
             elif siblings.is_empty:
-                del self._known[siblings.spec]
+                self._forget(siblings)
         now = self._clock()
         await self._renew([held for held in self.now_held() if held.is_due(now)])
 
@@ -206,16 +222,26 @@ class Leases:
     def _siblings(self, spec: SandboxSpec, instances: Instances) -> Siblings:
         siblings = self._known.get(spec)
         if siblings is None:
-            siblings = self._known[spec] = Siblings(spec, instances, self._clock)
+            crowd = self._crowds.setdefault(spec.api_id, Crowd())
+            siblings = self._known[spec] = Siblings(spec, instances, self._clock, crowd)
         siblings.instances = instances
         return siblings
+
+    def _forget(self, siblings: Siblings) -> None:
+        del self._known[siblings.spec]
+        siblings.crowd.members.remove(siblings)
+        self._tidy(siblings)
+
+    def _tidy(self, siblings: Siblings) -> None:
+        if siblings.crowd.is_empty:
+            self._crowds.pop(siblings.spec.api_id, None)
 
     # --- starting
 
     def _see_to(self, siblings: Siblings) -> None:
         """Serve those who wait: from what is free, else with one more sandbox."""
         siblings.hand_over()
-        if siblings.waiting:
+        if siblings.waiting and not siblings.crowd.is_full:
             self._start_one(siblings)
 
     def _start_one(self, siblings: Siblings) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from gateway.proxy.errors import GatewayStoppedError
 from gateway.proxy.upstream import Upstream
+from gateway.store.call_settings import PLAIN, CallSettings
 from gateway.store.routes import Instances
 from sandbox.types import Lease, SandboxSpec
 
@@ -66,6 +67,43 @@ class Held:
         )
 
 
+class Crowd:
+    """All calls of one API, whichever version answers them: how many run, how many wait."""
+
+    __slots__ = ("leaving", "members", "settings")
+
+    def __init__(self) -> None:
+        self.settings: CallSettings = PLAIN
+        self.members: list[Siblings] = []
+        self.leaving: list[Held] = []  # given up with calls under way
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to remember."""
+        return not (self.members or self.leaving)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many calls run as may run at once."""
+        most = self.settings.max_concurrency
+        if most is None:
+            return False
+        running = sum(held.in_flight for held in self.leaving)
+        return running + sum(held.in_flight for each in self.members for held in each.held) >= most
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether one more call may wait."""
+        most = self.settings.queue
+        return most is None or sum(len(each.waiting) for each in self.members) < most
+
+    def next_waiting(self) -> "list[Siblings]":
+        """Those with calls that wait; each time another version comes first."""
+        if len(self.members) > 1:
+            self.members.append(self.members.pop(0))
+        return [each for each in self.members if each.waiting]
+
+
 class Siblings:
     """All sandboxes of one spec, told apart by `instance`. First come, first served.
 
@@ -73,9 +111,13 @@ class Siblings:
     busy waits for a slot, or for one more sandbox.
     """
 
-    def __init__(self, spec: SandboxSpec, instances: Instances, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, spec: SandboxSpec, instances: Instances, clock: Callable[[], float], crowd: Crowd
+    ) -> None:
         self.spec = spec  # of instance 0
         self.instances = instances
+        self.crowd = crowd
+        crowd.members.append(self)
         self._clock = clock
         self.kept = 0  # that many stay, called or not
         self.held: list[Held] = []
@@ -92,6 +134,8 @@ class Siblings:
 
     def free(self) -> Held | None:
         """The least busy one that can take a call now; never one whose lease is over."""
+        if self.crowd.settings.max_concurrency is not None and self.crowd.is_full:
+            return None
         now = self._clock()
         fewest = self.instances.concurrency
         found = None
@@ -125,7 +169,8 @@ class Siblings:
                 self.waiting.remove(turn)
         elif turn.exception() is None:
             turn.result().in_flight -= 1
-            self.hand_over()
+            for siblings in self.crowd.next_waiting():
+                siblings.hand_over()
 
     def hand_over(self) -> None:
         """Give free slots to those who wait longest."""

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.proxy import leases
-from gateway.proxy.siblings import Held, Siblings
+from gateway.proxy.siblings import Crowd, Held, Siblings
 from gateway.store.routes import Instances
 from sandbox.types import CapacityError, Lease, SandboxSpec, StartFailedError, StartFailure, Tier
 from tests.support.datapath import DataPath, data_path
@@ -201,7 +201,7 @@ async def test_callers_who_leave_give_their_place_in_the_queue_back() -> None:
 async def test_a_slot_handed_to_somebody_who_has_just_left_goes_on_to_the_next() -> None:
     """The hand-over and the leaving can meet in one turn of the loop."""
     spec = SandboxSpec("api", "version")
-    siblings = Siblings(spec, Instances(0, 1, 1), lambda: 0.0)
+    siblings = Siblings(spec, Instances(0, 1, 1), lambda: 0.0, Crowd())
     siblings.held.append(Held(siblings, spec, Lease("box", "/nowhere", 10, "m", Tier.NONE), 0.0))
     first, second = siblings.join_queue(), siblings.join_queue()
     siblings.hand_over()
