@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types unit slow bench bench-sandbox escape campaign lock clean
+.PHONY: help run test check lint types unit slow bench bench-sandbox soak escape campaign lock clean
 
 SANDGATE := .venv/bin/sandgate
 PYTEST := .venv/bin/python -m pytest
@@ -40,6 +40,10 @@ bench: ## Calls per second, latency and CPU per call against peers, in one run
 bench-sandbox: ## How soon code runs, what a sandbox costs, what is left of 500 of them
 	@sh scripts/setup.sh dev
 	.venv/bin/python -m tests.benchmarks.sandbox $(ARGS)
+
+soak: ## Half an hour of load, reloads and revocations: nothing may grow (ARGS=--minutes=…)
+	@sh scripts/setup.sh dev
+	.venv/bin/python -m tests.benchmarks.soak $(ARGS)
 
 escape: ## Try to get out of a sandbox of every tier that this machine has
 	@sh scripts/setup.sh run
