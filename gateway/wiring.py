@@ -54,6 +54,7 @@ from gateway.store.changes import Changes
 from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.keys import gateway_key
+from gateway.store.news_redis import RedisNews
 from gateway.store.postgres import PostgresDatabase
 from gateway.store.presence import Presence
 from gateway.store.routes import RouteStore
@@ -137,7 +138,11 @@ async def _open_store(stack: AsyncExitStack, settings: Settings) -> _Store:
     users = await AuthUsers.connect(str(socket_dir))
     stack.push_async_callback(users.close)
     changes = await stack.enter_async_context(
-        Changes(socket_dir, read=lambda: generations.current(database))
+        Changes(
+            socket_dir,
+            read=lambda: generations.current(database),
+            news=RedisNews(settings.redis_url.get_secret_value()) if settings.redis_url else None,
+        )
     )
     return _Store(database, users, changes)
 
