@@ -32,6 +32,7 @@ _LATER = 200 * _MILLISECOND
 _SECOND = 1_000_000_000
 _NEVER = 2**63
 _ANSWER = b"the call was cancelled: it took too long\n"
+_REASON = "cancelled: it used too much"
 
 Application = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
 
@@ -68,9 +69,8 @@ class Calls:
             if why is None:
                 raise
             task.uncancel()
-            self._log.warning("%s %s %s", scope["method"], _target(scope), why)
-            if not watch.begun:  # else the server closes: half an answer is none
-                await _apologise(send)
+            self._log.warning("%s %s %s", _kind(scope), _target(scope), why)
+            await _apologise(scope, send, begun=watch.begun)
         finally:
             if slot in self._cancelled:
                 # it is over when its threads are: they go on whatever becomes of the call
@@ -143,7 +143,7 @@ class Calls:
 
 
 class _Answer:
-    """Sees when the answer begins: from then on there is no deadline any more."""
+    """Sees when the answer begins, or a WebSocket is accepted: then there is no deadline more."""
 
     __slots__ = ("_page", "_send", "_slot", "begun")
 
@@ -197,17 +197,31 @@ class _Steps:
                 step, value = coroutine.throw, error
 
 
+def _kind(scope: Any) -> str:
+    return str(scope.get("method", "WEBSOCKET"))
+
+
 def _target(scope: Any) -> str:
     """The path as it came, which has no line breaks."""
     return bytes(scope.get("raw_path") or b"").decode("ascii", "backslashreplace")
 
 
-async def _apologise(send: Callable[[Any], Awaitable[None]]) -> None:
-    """Most callers have gone by now; one that has not is told. The call itself may still run."""
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(_ANSWER)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 504, "headers": headers})
-    await send({"type": "http.response.body", "body": _ANSWER})
+async def _apologise(scope: Any, send: Callable[[Any], Awaitable[None]], *, begun: bool) -> None:
+    """Most callers have gone by now; one that has not is told. The call itself may still run.
+
+    Half an answer is none: the server closes it. A WebSocket that was accepted is closed with
+    a code, unless that has happened.
+    """
+    is_websocket = scope["type"] == "websocket"
+    if not begun:
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(_ANSWER)).encode()),
+            (b"connection", b"close"),
+        ]
+        kind = "websocket.http.response" if is_websocket else "http.response"
+        await send({"type": f"{kind}.start", "status": 504, "headers": headers})
+        await send({"type": f"{kind}.body", "body": _ANSWER})
+    elif is_websocket:
+        with contextlib.suppress(Exception):
+            await send({"type": "websocket.close", "code": 1011, "reason": _REASON})

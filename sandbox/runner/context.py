@@ -24,20 +24,16 @@ class Context:
         self._calls = calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One scope. A WebSocket is no call: it has neither deadline nor budget."""
-        if scope["type"] == "http":
-            value = take_header(scope)
-            if value == PROBE:
-                await _answer_probe(send)
-                return
-            milliseconds = 0 if value is None else apply_context(scope, value)
-            await self._calls.run(self._application, scope, receive, send, milliseconds)
+        """One scope. A WebSocket is a call whose deadline ends when the app accepts it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._application(scope, receive, send)
             return
-        if scope["type"] == "websocket":
-            value = take_header(scope)
-            if value is not None:
-                apply_context(scope, value)
-        await self._application(scope, receive, send)
+        value = take_header(scope)
+        if value == PROBE and scope["type"] == "http":
+            await _answer_probe(send)
+            return
+        milliseconds = 0 if value is None else apply_context(scope, value)
+        await self._calls.run(self._application, scope, receive, send, milliseconds)
 
 
 async def _answer_probe(send: Send) -> None:
