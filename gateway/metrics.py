@@ -6,7 +6,7 @@ from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -75,6 +75,23 @@ class Metrics:
             buckets=_START_BUCKETS,
             registry=self.registry,
         )
+        self._limits_degraded = Gauge(
+            "sandgate_limits_degraded",
+            "Whether limits are decided without their shared store",
+            registry=self.registry,
+        )
+        self._limits_failures = Counter(
+            "sandgate_limits_failures_total",
+            "Failures of the shared store of limits: timeout, lost, flushed, refused",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._limits_alone = Counter(
+            "sandgate_limits_alone_total",
+            "Calls decided without the shared store of limits",
+            ["admitted"],
+            registry=self.registry,
+        )
         self._fleet = _Fleet()
         self._fleet_until = 0.0
         self.registry.register(self._fleet)
@@ -87,6 +104,18 @@ class Metrics:
     def reject(self, code: str) -> None:
         """The gateway answered with this problem code instead of the app."""
         self._rejects.labels(self._bounded(code)).inc()
+
+    def limits_degraded(self, is_degraded: bool) -> None:
+        """The shared store of limits went away, or is back."""
+        self._limits_degraded.set(int(is_degraded))
+
+    def limits_failed(self, reason: str) -> None:
+        """The shared store of limits failed once."""
+        self._limits_failures.labels(reason).inc()
+
+    def limits_alone(self, admitted: bool) -> None:
+        """A call was decided without the shared store of limits."""
+        self._limits_alone.labels("yes" if admitted else "no").inc()
 
     def control(self, method: str, status: int, seconds: float) -> None:
         """One request to the control plane ended."""

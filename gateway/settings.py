@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRETS_KEY_BYTES = 32
 _DOMAIN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+_POLICY = "((tenant|api|key)=)?(share|deny|allow)"
+_FAILURE = rf"^{_POLICY}(,{_POLICY})*$"
 
 
 class Settings(BaseSettings):
@@ -31,6 +33,7 @@ class Settings(BaseSettings):
 
     admin_api_key: SecretStr | None = None
     redis_url: SecretStr | None = None
+    limit_failure: str = Field(default="share", pattern=_FAILURE)
 
     sandbox_runtime: Literal["auto", "docker", "gvisor", "bubblewrap", "fake"] = "auto"
     sandbox_tier_floor: Literal["vm", "gvisor", "runc", "bwrap"] | None = None
@@ -70,6 +73,15 @@ class Settings(BaseSettings):
         """A typing error would trust nobody, or everybody."""
         for part in filter(None, map(str.strip, value.split(","))):
             ip_network(part)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_a_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        """An empty one is a mistake, never "off"."""
+        schemes = ("redis://", "rediss://", "unix://")
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError("REDIS_URL must begin with redis://, rediss:// or unix://")
         return value
 
     @field_validator("admin_api_key")

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import structlog
 from starlette.routing import Route
@@ -29,6 +30,8 @@ from gateway.control.peers import Peers
 from gateway.control.services import ControlServices
 from gateway.limits.clock import steady_clock
 from gateway.limits.memory import MemoryLimiter
+from gateway.limits.open import open_limiter
+from gateway.limits.redis import RedisLimiter
 from gateway.metering.credit import Credit
 from gateway.metering.drain import Drain
 from gateway.metering.journal import Journal
@@ -83,7 +86,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     stack.push_async_callback(manager.close)
     metrics = Metrics()
     clock = steady_clock()
-    limiter = await _open_limiter(settings, store.database, clock)
+    limiter = await _open_limiter(stack, settings, store.database, clock, metrics)
     journal = _open_journal(stack, settings)
     calls = _calls(stack, settings, secrets, store, manager, limiter, journal, metrics, clock)
     people = _people(stack, secrets, store, public_url)
@@ -107,7 +110,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             metrics=metrics,
             version=version("sandgate"),
             peers=peers,
-            probes=_probes(journal, store.changes),
+            probes=_probes(journal, store.changes, limiter),
         )
     )
     await stack.enter_async_context(peers)  # last: now the supervisor takes us for ready
@@ -148,14 +151,32 @@ async def _open_store(stack: AsyncExitStack, settings: Settings) -> _Store:
 
 
 async def _open_limiter(
-    settings: Settings, database: Database, clock: Callable[[], float]
-) -> MemoryLimiter:
+    stack: AsyncExitStack,
+    settings: Settings,
+    database: Database,
+    clock: Callable[[], float],
+    metrics: Metrics,
+) -> MemoryLimiter | RedisLimiter:
     """Counters as they stood: first what dead gateways left is stored, then all is read."""
     await Drain(settings.data_dir / "journal", database).once()
-    limiter = MemoryLimiter(clock)
-    rows = await database.rpc("rate_limit_counts", {"p_now": clock()}, identity=SERVICE)
-    limiter.restore(rows)
-    return limiter
+
+    async def counts(now: float) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = await database.rpc(
+            "rate_limit_counts", {"p_now": now}, identity=SERVICE
+        )
+        return rows
+
+    opened = await open_limiter(
+        settings.redis_url.get_secret_value() if settings.redis_url else None,
+        counts=counts,
+        clock=clock,
+        failure=settings.limit_failure,
+        gateways=settings.gateway_workers,
+        watcher=metrics,
+    )
+    if opened.work is not None:
+        _run(stack, opened.work)
+    return opened.limiter
 
 
 def _open_journal(stack: AsyncExitStack, settings: Settings) -> Journal:
@@ -176,7 +197,7 @@ def _calls(
     secrets: Secrets,
     store: _Store,
     manager: ManagerClient,
-    limiter: MemoryLimiter,
+    limiter: MemoryLimiter | RedisLimiter,
     journal: Journal,
     metrics: Metrics,
     clock: Callable[[], float],
@@ -270,7 +291,9 @@ def _observer(metrics: Metrics) -> Callable[[int, str | None, float], None]:
     return observe
 
 
-def _probes(journal: Journal, changes: Changes) -> dict[str, Probe]:
+def _probes(
+    journal: Journal, changes: Changes, limiter: MemoryLimiter | RedisLimiter
+) -> dict[str, Probe]:
     """Parts beside database and sandboxes that `/ready` asks."""
 
     async def usage() -> Part:
@@ -281,7 +304,11 @@ def _probes(journal: Journal, changes: Changes) -> dict[str, Probe]:
         reason = "" if changes.listening else "changes made elsewhere do not arrive"
         return Part(changes.listening, reason)
 
-    return {"journal": usage, "changes": news}
+    async def limits() -> Part:
+        reason = limiter.degraded
+        return Part(True, f"decided by each gateway alone: {reason}" if reason else "")
+
+    return {"journal": usage, "changes": news, "limits": limits}
 
 
 def _run(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:

@@ -6,6 +6,8 @@ import sys
 from gateway.cli.failures import ListenError
 from gateway.cli.listener import open_listener
 from gateway.errors import SandgateError
+from gateway.limits.open import look_at
+from gateway.limits.redis_membership import StoreUnfitError
 from gateway.settings import Settings
 from gateway.store.binaries import installed
 from sandbox.doctor import Check, render
@@ -20,8 +22,20 @@ async def examine(settings: Settings) -> list[Check]:
         _python(),
         _postgres(),
         _port(settings),
+        *await _redis(settings),
         *await examine_sandboxes(settings.data_dir, settings.sandbox_runtime),
     ]
+
+
+async def _redis(settings: Settings) -> list[Check]:
+    """The store of limits, where one is asked for."""
+    if settings.redis_url is None:
+        return []
+    try:
+        return [Check("redis", True, await look_at(settings.redis_url.get_secret_value()))]
+    except StoreUnfitError as error:
+        hint = "without it limits are bounded shares and priced calls are refused"
+        return [Check("redis", False, str(error), hint)]
 
 
 def _python() -> Check:
