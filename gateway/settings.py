@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     sandbox_start_seconds: float = Field(default=10, gt=0)
 
     trusted_proxies: str = ""
+    leak_report_keys: str = ""
     key_stale_seconds: float = Field(default=3600, ge=0)
 
     call_deadline_seconds: float = Field(default=30, gt=0)

@@ -23,9 +23,11 @@ from gateway.auth.issuer.endpoints import jwks_route
 from gateway.auth.issuer.passwords import Passwords
 from gateway.auth.issuer.refresh import secret_from
 from gateway.auth.issuer.tokens import AccessTokens
+from gateway.auth.reporters import Reporters
 from gateway.auth.sessions import SessionVerifier
 from gateway.auth.verify import KeyVerifier
 from gateway.control.build import build_control
+from gateway.control.leak_desk import LeakDesk
 from gateway.control.peers import Peers
 from gateway.control.services import ControlServices
 from gateway.limits.clock import steady_clock
@@ -110,6 +112,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             metrics=metrics,
             version=version("sandgate"),
             peers=peers,
+            leaks=LeakDesk(Reporters.from_text(settings.leak_report_keys)),
             probes=_probes(journal, store.changes, limiter),
         )
     )

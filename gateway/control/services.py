@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from gateway.auth.subject import User
+from gateway.control.leak_desk import LeakDesk
 from gateway.control.peers import Peers
 from gateway.metrics import Metrics
 from gateway.operations.health import Probe
@@ -36,6 +37,7 @@ class ControlServices:
     version: str
     probes: Mapping[str, Probe] = field(default_factory=dict)
     peers: Peers | None = None
+    leaks: LeakDesk = field(default_factory=LeakDesk)
     started_at: float = field(default_factory=time.monotonic)
 
 
