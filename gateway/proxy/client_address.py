@@ -36,6 +36,10 @@ class ClientAddresses:
         """From networks separated by commas; ValueError for anything else."""
         return cls(network(part.strip()) for part in text.split(",") if part.strip())
 
+    def trusts(self, peer: str) -> bool:
+        """Whether this peer is one of the proxies."""
+        return bool(self._proxies) and self._is_trusted(_address(peer))
+
     def of(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """The address of whoever made this request, names of headers in lower case."""
         if not self._proxies or not self._is_trusted(_address(peer)):

@@ -49,7 +49,7 @@ class Opened:
         self.lines: RateLines
         # the call as the sandbox gets it, but for its id and its time
         self.before, self.after = around(
-            head.method, head.query, request.connection.client, request.scheme, reference, read
+            head.method, head.query, request.client, request.scheme, reference, read
         )
 
     def rate_lines(self, grant: Grant, decision: Decision) -> bytes:
@@ -162,9 +162,7 @@ class Warm:
 
     def _call(self, request: Request, reference: Reference) -> Call:
         head = request.head
-        call = Call(
-            head.method, head.query, request.connection.client, request.scheme, self._new_id()
-        )
+        call = Call(head.method, head.query, request.client, request.scheme, self._new_id())
         call.address(reference)
         return call
 

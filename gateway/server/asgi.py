@@ -15,7 +15,7 @@ _FAILED = b'{"type":"about:blank","title":"Internal error","status":500,"code":"
 _VERSIONS: Mapping[str, str] = {"version": "3.0", "spec_version": "2.4"}
 
 
-def scope_of(request: Request, server: tuple[str, int] | None, scheme: str) -> dict[str, Any]:
+def scope_of(request: Request, server: tuple[str, int] | None) -> dict[str, Any]:
     """The HTTP scope. `sandgate.request` is there for those who know this server."""
     head = request.head
     return {
@@ -23,8 +23,8 @@ def scope_of(request: Request, server: tuple[str, int] | None, scheme: str) -> d
         "asgi": _VERSIONS,
         "http_version": "1.0" if head.is_http10 else "1.1",
         "server": server,
-        "client": request.connection.client,
-        "scheme": scheme,
+        "client": request.client,
+        "scheme": request.scheme,
         "method": head.method,
         "root_path": "",
         "path": unquote_to_bytes(head.path).decode("utf-8", "replace"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from starlette.types import ASGIApp
@@ -13,6 +13,8 @@ from gateway.server.request import BadRequest, Head, read_head, refuse_partial
 from gateway.server.upgrade import Field
 
 _HEAD_END = b"\r\n\r\n"
+Sender = tuple[str, int]
+
 PIPELINE_BYTES = 64 * 1024  # of requests that came before their turn
 LINGER_BYTES = 16 * 1024 * 1024  # read and forgotten, so that the caller can see its answer
 WRITE_BYTES = 256 * 1024  # of an answer held for a slow caller
@@ -40,9 +42,8 @@ class Host(Protocol):
         """Answer it in a task; without an application by the server's own."""
         ...
 
-    @property
-    def scheme(self) -> str:
-        """http, or what the server in front of this one speaks."""
+    def sender(self, peer: Sender | None, head: Head) -> tuple[Sender | None, str]:
+        """Whose request it is and the scheme it was asked for with."""
         ...
 
 
@@ -54,7 +55,7 @@ class ClientConnection(asyncio.Protocol):
         self.loop = loop
         self.transport: asyncio.Transport
         self.request: Request | None = None
-        self.client: tuple[str, int] | None = None
+        self.client: Sender | None = None
         self.since = host.now
         self.is_lingering = False
         self.is_gone = False
@@ -187,10 +188,9 @@ class ClientConnection(asyncio.Protocol):
         """Its head took too long."""
         self.refuse(BadRequest(408, "request_too_slow", "The request did not arrive in time."))
 
-    @property
-    def scheme(self) -> str:
-        """Of the URLs that are asked for here."""
-        return self._host.scheme
+    def sender(self, head: Head) -> tuple[Sender | None, str]:
+        """Whose request this is, as far as the servers in front of this one can be believed."""
+        return self._host.sender(self.client, head)
 
     def run(self, request: "Request", app: ASGIApp | None) -> None:
         """Answer it in a task."""
@@ -285,16 +285,21 @@ class ClientConnection(asyncio.Protocol):
 class Request:
     """One request and the way to its answer."""
 
-    __slots__ = ("_waiter", "body", "connection", "error", "has_begun", "head", "is_gone")
+    __slots__ = (
+        "_leavers", "_waiter", "body", "client", "connection", "error", "has_begun", "head",
+        "is_gone", "scheme",
+    )  # fmt: skip
 
     def __init__(self, connection: ClientConnection, head: Head) -> None:
         self.connection = connection
         self.head = head
+        self.client, self.scheme = connection.sender(head)
         self.body = Body(head.length)
         self.is_gone = False  # the caller left
         self.has_begun = False  # something of the answer was written
         self.error: BadRequest | None = None  # what is wrong with its body
         self._waiter: asyncio.Future[None] | None = None
+        self._leavers: list[Callable[[], None]] = []
 
     @property
     def remembered(self) -> object:
@@ -310,11 +315,6 @@ class Request:
         """Whether the connection may go on after this answer, as far as is known now."""
         head = self.head
         return head.keeps and self.body.is_complete and not self.connection.is_ending
-
-    @property
-    def scheme(self) -> str:
-        """Of the URL that was asked for."""
-        return self.connection.scheme
 
     def run(self, app: ASGIApp) -> None:
         """Answer it in a task by this application."""
@@ -339,10 +339,19 @@ class Request:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def when_gone(self, callback: Callable[[], None]) -> None:
+        """Call this when the caller leaves, or now when it has left."""
+        if self.is_gone:
+            callback()
+        else:
+            self._leavers.append(callback)
+
     def gone(self) -> None:
         """The connection is lost."""
         self.is_gone = True
         self.wake()
+        for callback in self._leavers:
+            callback()
 
     def broken(self, error: BadRequest) -> None:
         """Its body cannot be read on."""

@@ -11,7 +11,8 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from gateway.server.asgi import Cycle, scope_of
-from gateway.server.connection import ClientConnection, Request
+from gateway.server.connection import ClientConnection, Request, Sender
+from gateway.server.request import Head
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +24,12 @@ BACKLOG = 4096
 _TICK = 0.5
 
 AtOnce = Callable[[Request], bool]
+SenderOf = Callable[[Sender | None, Head], tuple[Sender | None, str]]
+
+
+def _the_peer(peer: Sender | None, _head: Head) -> tuple[Sender | None, str]:
+    """Nobody stands in front of this server."""
+    return peer, "http"
 
 
 class Server:
@@ -33,11 +40,13 @@ class Server:
         app: ASGIApp,
         at_once: AtOnce | None = None,
         *,
+        sender: SenderOf = _the_peer,
         head_seconds: float = HEAD_SECONDS,
         keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
     ) -> None:
         self._app = app
         self._at_once = at_once
+        self.sender = sender
         self._head_seconds = head_seconds
         self._keep_alive_seconds = keep_alive_seconds
         self._loop = asyncio.get_running_loop()
@@ -48,7 +57,6 @@ class Server:
         self._sweeper: asyncio.Task[None] | None = None
         self.now = self._loop.time()
         self.is_draining = False
-        self.scheme = "http"
 
     # --- for connections
 
@@ -75,7 +83,7 @@ class Server:
 
     def scope(self, request: Request) -> dict[str, Any]:
         """Its ASGI scope."""
-        return scope_of(request, self._address, self.scheme)
+        return scope_of(request, self._address)
 
     def spawn(self, work: Any) -> None:
         """Run it as part of the server: drain waits for it. `Any`: a coroutine of whatever."""
