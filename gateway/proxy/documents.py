@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,13 +19,14 @@ from gateway.proxy.headers import Field
 from gateway.proxy.openapi import an_object
 from gateway.proxy.page_style import STYLE_HASH
 from gateway.proxy.reference_page import ORIGIN, render_page
+from gateway.proxy.shelf import Made, Shelf
 from gateway.store.call_settings import CallSettings
 from gateway.store.documents import StoredDocument
 
 DOCUMENT, PAGE = b"/openapi.json", b"/docs"
 CACHE_BYTES = 32 * 1024 * 1024
 _LOAD_SECONDS = 2.0
-_UNKNOWN_SECONDS = 10.0  # until a version that was never asked for its document is looked at again
+_ENTRY_BYTES = 1000
 _HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
 _POLICY = (
     f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; base-uri 'none'; "
@@ -50,12 +50,7 @@ class _Files:
 
     document: bytes = b""
     page: bytes = b""
-    is_final: bool = True
     own: frozenset[bytes] = frozenset()  # paths that are the app's after all
-
-    @property
-    def size(self) -> int:
-        return len(self.document) + len(self.page) + 1000
 
 
 class Documents:
@@ -69,10 +64,7 @@ class Documents:
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self._source = source
-        self._clock = clock
-        self._room = cache_bytes
-        self._known: OrderedDict[tuple[str, str], tuple[_Files, float]] = OrderedDict()
-        self._loading: dict[tuple[str, str], asyncio.Task[_Files]] = {}
+        self._shelf = Shelf(self._make, room=cache_bytes, clock=clock)
 
     @staticmethod
     def concerns(settings: CallSettings, method: str, path: bytes) -> bool:
@@ -98,7 +90,7 @@ class Documents:
         `root` is the address as the caller wrote it, `/<api>` or `/<api>@<n>`, empty on an
         origin of its own. UnavailableError when the store does not answer.
         """
-        files = await self._files(version_id, root.decode("ascii", "replace"))
+        files = await self._shelf.get((version_id, root.decode("ascii", "replace")))
         if not files.document or path in files.own:
             return None
         if path == DOCUMENT:
@@ -111,39 +103,22 @@ class Documents:
         headers += [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
         return 200, headers, b"" if method == "HEAD" else body
 
-    async def _files(self, version_id: str, root: str) -> _Files:
-        key = (version_id, root)
-        known = self._known.get(key)
-        if known is not None and known[1] > self._clock():
-            self._known.move_to_end(key)
-            return known[0]
-        task = self._loading.get(key)
-        if task is None:
-            task = self._loading[key] = asyncio.create_task(self._load(version_id, root))
-            task.add_done_callback(lambda _: self._loading.pop(key, None))
-        return await asyncio.shield(task)  # it outlives a caller who leaves
-
-    async def _load(self, version_id: str, root: str) -> _Files:
-        try:
-            stored = await within(_LOAD_SECONDS, self._source.of(version_id))
-        except (SandgateError, TimeoutError) as error:
-            raise UnavailableError("The document cannot be looked up; try again.") from error
+    async def _make(self, key: tuple[str, str]) -> Made[_Files]:
+        version_id, root = key
+        stored = await look_up(self._source, version_id)
         if stored is None or stored.document is None:
-            files = _Files(is_final=stored is not None and stored.note is not None)
-        else:
-            files = await asyncio.to_thread(_made, stored.document, root)
-        self._remember((version_id, root), files)
-        return files
+            is_final = stored is not None and stored.note is not None
+            return Made(_Files(), _ENTRY_BYTES, is_final)
+        files = await asyncio.to_thread(_made, stored.document, root)
+        return Made(files, _ENTRY_BYTES + len(files.document) + len(files.page))
 
-    def _remember(self, key: tuple[str, str], files: _Files) -> None:
-        until = float("inf") if files.is_final else self._clock() + _UNKNOWN_SECONDS
-        old = self._known.pop(key, None)
-        self._room += old[0].size if old else 0
-        self._known[key] = files, until
-        self._room -= files.size
-        while self._room < 0 and self._known:
-            _, (gone, _) = self._known.popitem(last=False)
-            self._room += gone.size
+
+async def look_up(source: Source, version_id: str) -> StoredDocument | None:
+    """UnavailableError when the store does not answer in time."""
+    try:
+        return await within(_LOAD_SECONDS, source.of(version_id))
+    except (SandgateError, TimeoutError) as error:
+        raise UnavailableError("The document cannot be looked up; try again.") from error
 
 
 def _made(document: object, root: str) -> _Files:
