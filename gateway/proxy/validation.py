@@ -76,9 +76,9 @@ class Validator:
         seconds: float = _INLINE_SECONDS,
         clock: Callable[[], float] = time.thread_time,
     ) -> SandgateError | None:
-        """What to answer instead of forwarding. BudgetError when it takes longer than `seconds` of processor time.
+        """What to answer instead of forwarding; `body` is None when it is not to be looked at.
 
-        `body` is None when it is not to be looked at.
+        BudgetError when it takes more than `seconds` of processor time.
         """
         checker = Checker(
             self._document, self._patterns, steps=_STEPS, until=clock() + seconds, clock=clock
