@@ -48,7 +48,7 @@ class Settings(BaseSettings):
 
     trusted_proxies: str = ""
     leak_report_keys: str = ""
-    key_stale_seconds: float = Field(default=3600, ge=0)
+    key_stale_seconds: float = Field(default=3600, ge=1)
 
     call_deadline_seconds: float = Field(default=30, gt=0)
     call_body_bytes: int = Field(default=10 * 1024 * 1024, ge=0)

@@ -67,7 +67,7 @@ class Restriction:
     def refusal(self, method: str, path: bytes, address: str) -> SandgateError | None:
         """Why this call is outside of it; None when it is inside."""
         if self.networks is not None and not self._has_address(address):
-            return KeyAddressError(f"It was used from {address or 'an unknown address'}.")
+            return KeyAddressError(f"It was used from {address or 'unknown'}.")
         if self.methods is not None and method not in self.methods:
             return KeyScopeError(f"{method} is not among its methods.")
         if self.prefixes is not None and not self._has_path(path):

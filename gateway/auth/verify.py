@@ -64,6 +64,8 @@ class KeyVerifier:
     and never stored. The same holds when the news come between the end of the look-up and the
     moment its caller goes on, and for a row older than one already seen. So nothing can bring
     back a revoked key, and a key that changes all the time is refused rather than guessed.
+
+    `stale_seconds` is how old anything remembered may be when the database does not answer.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class KeyVerifier:
         self._clock = clock
         self._cache = KeyCache(max_known, max_unknown)
         self._stale_seconds = stale_seconds
+        self._fresh_seconds = min(FRESH_SECONDS, stale_seconds)
         self._news = NewsLog()
         self._loads: dict[Digest, asyncio.Task[_Found]] = {}  # may be joined
         self._running: set[asyncio.Task[_Found]] = set()
@@ -176,7 +179,7 @@ class KeyVerifier:
         return _Found(None, self._news.number)
 
     def _store(self, digest: Digest, key: VerifiedKey | None, asked_at: float) -> None:
-        until = asked_at + FRESH_SECONDS
+        until = asked_at + self._fresh_seconds
         if key is None:
             self._cache.put_unknown(digest, asked_at, until)
         else:

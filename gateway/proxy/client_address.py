@@ -4,8 +4,8 @@ Nothing a caller writes is believed: `X-Forwarded-For` and `Forwarded` count onl
 is one of the trusted proxies, and of their entries only those that trusted proxies have added,
 read from the right. A proxy in front must set one of the two on every request. When both are
 there they must agree, since a proxy that writes one of them passes on whatever its client has
-written into the other. What cannot be read is nobody's address: the empty text, which is in
-no key's list.
+written into the other. What cannot be read is nobody's address: `unknown`, which is in no
+key's list.
 """
 
 import re
@@ -16,7 +16,7 @@ from gateway.auth.restriction import Network, network
 
 Address = IPv4Address | IPv6Address
 
-UNKNOWN = ""
+UNKNOWN = "unknown"
 MAX_HOPS = 32
 _MAX_CHARACTERS = 4096
 _IPV4_AND_PORT = re.compile(r"([0-9.]+)(?::[0-9]{1,5})?")

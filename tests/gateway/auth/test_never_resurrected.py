@@ -109,6 +109,7 @@ class World:
         self.now += {"tick": 1, "a minute": 61, "an hour": 3601, "back": -100}.get(step, 0)
         for _ in range(turns):
             await asyncio.sleep(0)
+        assert not self.is_announced or self.verifier.at_hand(KEY) is None, "at hand"
 
     async def settle(self) -> None:
         """Everybody gets an answer."""
@@ -199,3 +200,21 @@ async def test_a_row_older_than_one_seen_is_not_taken() -> None:
         world.table.answer(0)
     with pytest.raises(UnavailableError):
         await second
+
+
+async def test_an_installation_may_trust_nothing_older_than_it_says() -> None:
+    """For gateways that may be cut off from a database in which others revoke keys."""
+    world = World()
+    verifier = KeyVerifier(world.table.load, SECRET, world, lambda: world.now, stale_seconds=5)
+    for error in (None, UnavailableError("down")):
+        calling = asyncio.create_task(verifier.verify(KEY))
+        await asked(world)
+        world.table.answer(0, error)
+        if error is None:
+            await calling
+            assert verifier.at_hand(KEY) is not None
+            world.now += 6
+            assert verifier.at_hand(KEY) is None
+        else:
+            with pytest.raises(UnavailableError):
+                await calling

@@ -2,11 +2,17 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
 from gateway.auth.keys import generate_key, hash_key
-from gateway.auth.verified import KeyRevokedError, KeyUnknownError, TenantSuspendedError
+from gateway.auth.verified import (
+    KeyReplacedError,
+    KeyRevokedError,
+    KeyUnknownError,
+    TenantSuspendedError,
+)
 from gateway.auth.verify import KeyVerifier
 from gateway.errors import SandgateError
 from gateway.store.changes import Changes
@@ -112,3 +118,24 @@ async def test_a_verified_key_goes_on_and_others_are_503_once_the_database_is_cl
     with pytest.raises(SandgateError) as refused:
         await verifier.verify(generate_key())
     assert refused.value.status == 503
+
+
+async def test_a_rotation_ends_the_old_key_and_gives_its_successor_no_fresh_quota(
+    database: PostgresDatabase, verifier: KeyVerifier, changes: Changes, api: MadeApi
+) -> None:
+    old, new = generate_key(), generate_key()
+    made = await make_key(database, api.tenant_id, [api.id], key_hash=hash_key(old, SECRET))
+    await verifier.verify(old)
+    heard = Heard(changes)
+    rotation = {
+        "key_id": made.id,
+        "id": str(uuid4()),
+        "key_hash": hash_key(new, SECRET),
+        "display": "sg…",
+        "overlap_seconds": 0,
+    }
+    await database.rpc("rotate_key", {"p": rotation}, identity=SERVICE)
+    await until(lambda: heard.count > 0, seconds=5)
+    assert (await verifier.verify(new)).root_id == made.id
+    with pytest.raises(KeyReplacedError):
+        await verifier.verify(old)
