@@ -1,8 +1,9 @@
 """What runs inside Redis: each script is one step that nothing comes between.
 
-A counter is one string of 256 bytes under `{sandgate}<window>:<subject>`: present bucket, oldest
-bucket with calls, total, then 61 slots, all little-endian 32 bit; the algorithm is that of
-`gateway.limits.window`. It vanishes by itself when its newest call has left the window.
+A counter is one string of 260 bytes under `{sandgate}<window>:<subject>`: present bucket, oldest
+bucket with calls, total, calls in the present bucket, then 61 slots for the buckets before, all
+little-endian 32 bit; the algorithm is that of `gateway.limits.window`. Within a bucket a call
+changes eight bytes in place. A counter vanishes by itself when its newest call has left the window.
 A balance is a hash: g granted, s spent.
 """
 
@@ -16,19 +17,19 @@ local time = redis.call('TIME')
 local now, micros = tonumber(time[1]), tonumber(time[2])
 """
 
-# load(key, width): the counter advanced to the present; text, present, oldest, total
+# load(text, width): the counter advanced to the present: text or nil when it is empty, present,
+# oldest, total, calls in the present bucket, and whether the text needs no writing as a whole.
 _COUNTER = """
 local floor, unpack4, pack4 = math.floor, struct.unpack, struct.pack
-local function slot(text, bucket)
-  return (unpack4('<I4', text, 13 + bucket % 61 * 4))
+local function slot(text, bucket, present, current)
+  if bucket == present then return current end
+  return text and (unpack4('<I4', text, 17 + bucket % 61 * 4)) or 0
 end
-local function with(text, bucket, count)
-  local at = 12 + bucket % 61 * 4
-  return text:sub(1, at) .. pack4('<I4', count) .. text:sub(at + 5)
-end
-local function advanced(text, stood, oldest, total, present)
+local function advanced(text, stood, oldest, current, present)
   local all = '<' .. string.rep('I4', 61)
-  local slots = {unpack4(all, text, 13)}
+  local slots = {unpack4(all, text, 17)}
+  slots[62] = nil
+  slots[stood % 61 + 1] = current
   for bucket = stood + 1, present do slots[bucket % 61 + 1] = 0 end
   local kept, first = 0, nil
   for bucket = math.max(oldest, present - 60), stood do
@@ -38,26 +39,21 @@ local function advanced(text, stood, oldest, total, present)
       first = first or bucket
     end
   end
-  for bucket = oldest, present - 61 do slots[bucket % 61 + 1] = 0 end
-  slots[62] = nil
-  return string.rep('\\0', 12) .. pack4(all, unpack(slots)), present, first or present, kept
+  return string.rep('\\0', 16) .. pack4(all, unpack(slots)), present, first or present, kept, 0
 end
-local function load(key, width)
+local function load(text, width)
   local present = floor(now / width)
-  local text = redis.call('GET', key)
-  if not text then return string.rep('\\0', 256), present, present, 0 end
-  local stood, oldest, total = unpack4('<I4I4I4', text)
+  if not text then return nil, present, present, 0, 0, false end
+  local stood, oldest, total, current = unpack4('<I4I4I4I4', text)
   if stood >= present then
-    if total == 0 then oldest = stood end
-    return text, stood, oldest, total
+    return text, stood, total > 0 and oldest or stood, total, current, total > 0
   end
-  if total == 0 or present - stood > 60 then
-    return string.rep('\\0', 256), present, present, 0
-  end
-  return advanced(text, stood, oldest, total, present)
+  if total == 0 or present - stood > 60 then return nil, present, present, 0, 0, false end
+  return advanced(text, stood, oldest, current, present)
 end
-local function save(key, width, text, present, oldest, total)
-  redis.call('SET', key, pack4('<I4I4I4', present, oldest, total) .. text:sub(13),
+local function save(key, width, text, present, oldest, total, current)
+  local slots = text and text:sub(17) or string.rep('\\0', 244)
+  redis.call('SET', key, pack4('<I4I4I4I4', present, oldest, total, current) .. slots,
              'EX', width * 62)
 end
 """
@@ -69,14 +65,15 @@ end
 # followed by what is left and seconds to the next, limit by limit · 4 admitted with calls ahead:
 # how many, microseconds for which they are good, then the same.
 _DECIDE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {-1} end
 local count, price = tonumber(ARGV[2]), ARGV[3]
-local texts, presents, oldests, totals = {}, {}, {}, {}
+local held = redis.call('MGET', unpack(KEYS, 1, count + 1))
+if held[1] ~= ARGV[1] then return {-1} end
+local texts, presents, oldests, totals, currents, kept = {}, {}, {}, {}, {}, {}
 local code, room = 1, 4294967295
 for i = 1, count do
-  local text, present, oldest, total = load(KEYS[i + 1], tonumber(ARGV[2 * i + 3]))
-  texts[i], presents[i], oldests[i], totals[i] = text, present, oldest, total
-  local left = tonumber(ARGV[2 * i + 4]) - total
+  texts[i], presents[i], oldests[i], totals[i], currents[i], kept[i] =
+    load(held[i + 1], tonumber(ARGV[2 * i + 3]))
+  local left = tonumber(ARGV[2 * i + 4]) - totals[i]
   if left < room then room = left end
 end
 if room < 1 then code = 0 end
@@ -96,11 +93,15 @@ local ahead = 0
 if code == 1 and price ~= 'look' then
   ahead = math.min(tonumber(ARGV[4]), floor((room - 1) / 16))
   for i = 1, count do
-    local text, present, total = texts[i], presents[i], totals[i]
-    if total == 0 then oldests[i] = present end
-    text = with(text, present, slot(text, present) + 1 + ahead)
-    texts[i], totals[i] = text, total + 1 + ahead
-    save(KEYS[i + 1], tonumber(ARGV[2 * i + 3]), text, present, oldests[i], totals[i])
+    local total, current = totals[i] + 1 + ahead, currents[i] + 1 + ahead
+    totals[i], currents[i] = total, current
+    if kept[i] then
+      redis.call('SETRANGE', KEYS[i + 1], 8, pack4('<I4I4', total, current))
+    else
+      if total == current then oldests[i] = presents[i] end
+      save(KEYS[i + 1], tonumber(ARGV[2 * i + 3]), texts[i], presents[i], oldests[i], total,
+           current)
+    end
   end
 end
 local answer, micro = {code}, 1000000 * 86400
@@ -110,10 +111,10 @@ for i = 1, count do
   local bucket, total = oldests[i], totals[i]
   local reset = 0
   if total > 0 then
-    local left = total - slot(texts[i], bucket)
+    local left = total - slot(texts[i], bucket, presents[i], currents[i])
     while left > 0 and left >= quantity do
       bucket = bucket + 1
-      left = left - slot(texts[i], bucket)
+      left = left - slot(texts[i], bucket, presents[i], currents[i])
     end
     reset = (bucket + 61) * width - math.max(now, presents[i] * width)
   end
@@ -129,7 +130,11 @@ return answer
 # `raise` brings the total up to that of these calls; `add` adds all; `take` takes them out.
 _CHANGE = """
 local width, how = tonumber(ARGV[1]), ARGV[2]
-local text, present, oldest, total = load(KEYS[1], width)
+local text, present, oldest, total, current = load(redis.call('GET', KEYS[1]), width)
+local all = '<' .. string.rep('I4', 61)
+local slots = {unpack4(all, text or string.rep('\\0', 260), 17)}
+slots[62] = nil
+slots[present % 61 + 1] = current
 local changes, sum = {}, 0
 for i = 3, #ARGV, 2 do
   local bucket, count = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
@@ -141,17 +146,20 @@ for i = 3, #ARGV, 2 do
 end
 local left = how == 'raise' and sum - total or sum
 for _, change in ipairs(changes) do
-  local bucket, count = change[1], math.min(change[2], left)
-  if how == 'take' then count = -math.min(count, slot(text, bucket)) end
+  local place, count = change[1] % 61 + 1, math.min(change[2], left)
+  if how == 'take' then count = -math.min(count, slots[place]) end
   if count ~= 0 and left > 0 then
-    text = with(text, bucket, math.min(slot(text, bucket) + count, 2000000000))
-    if total == 0 or bucket < oldest then oldest = bucket end
+    slots[place] = math.min(slots[place] + count, 2000000000)
+    if total == 0 or change[1] < oldest then oldest = change[1] end
     total = math.min(total + count, 4000000000)
     left = left - math.abs(count)
   end
 end
-while total > 0 and oldest < present and slot(text, oldest) == 0 do oldest = oldest + 1 end
-if #changes > 0 then save(KEYS[1], width, text, present, oldest, total) end
+while total > 0 and oldest < present and slots[oldest % 61 + 1] == 0 do oldest = oldest + 1 end
+if #changes > 0 then
+  save(KEYS[1], width, string.rep('\\0', 16) .. pack4(all, unpack(slots)), present, oldest, total,
+       slots[present % 61 + 1])
+end
 return total
 """
 
