@@ -8,6 +8,7 @@ from gateway.operations.reconcile import Reconciliation, reconcile
 from gateway.settings import Settings
 from gateway.store.postgres import PostgresDatabase
 
+LONGEST_SECONDS = 1800.0  # a million calls take half a minute
 _NANO = 1_000_000_000
 _COLUMNS = ("at", "request_id", "account", "subject", "segment", "expected", "found")
 _ALWAYS = ("expected", "found")
@@ -17,7 +18,9 @@ async def examine(settings: Settings, days: int) -> Reconciliation:
     """Whether Sandgate runs or not."""
     async with (
         running_postgres(settings.data_dir) as server,
-        await PostgresDatabase.connect(server.socket_dir, connections=1) as database,
+        await PostgresDatabase.connect(
+            server.socket_dir, connections=1, seconds=LONGEST_SECONDS
+        ) as database,
     ):
         return await reconcile(database, settings.data_dir / "journal", days=days)
 
