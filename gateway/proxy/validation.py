@@ -248,7 +248,7 @@ class _Call:
             if described.get("required") is True and len(media) == 1:
                 yield "body", "is missing"
             return
-        if not _is_json(_header(self._headers, b"content-type")):
+        if not is_json(self._headers):
             return
         try:
             value = json.loads(body)
@@ -276,12 +276,10 @@ def _cookies(headers: Sequence[Field]) -> Iterator[tuple[str, str]]:
                 yield left.strip(), right.strip().strip('"')
 
 
-def _header(headers: Sequence[Field], name: bytes) -> bytes:
-    return next((value for key, value in headers if key == name), b"")
-
-
-def _is_json(content_type: bytes) -> bool:
-    kind = content_type.partition(b";")[0].strip().lower()
+def is_json(headers: Sequence[Field]) -> bool:
+    """Whether the body is said to be JSON."""
+    stated = next((value for name, value in headers if name == b"content-type"), b"")
+    kind = stated.partition(b";")[0].strip().lower()
     return kind == b"application/json" or (
         kind.startswith(b"application/") and kind.endswith(b"+json")
     )
