@@ -191,10 +191,23 @@ def add_keys(app: FastAPI, world: World) -> None:
 
     @app.post("/api/apis/{api_id}/keys")
     async def create(api_id: str, request: Request) -> Response:
-        name = (await request.json()).get("name", "unnamed")
+        body = await request.json()
+        world.bodies.append(body)
+        name = body.get("name", "unnamed")
         key = {"id": str(uuid4()), "name": name, "display": "sg_live_ab…wxyz"}
         world.keys.append(key)
         return JSONResponse({**key, "key": "sg_live_another"}, 201)
+
+    @app.patch("/api/keys/{key_id}")
+    async def change(key_id: str, request: Request) -> Response:
+        world.bodies.append(await request.json())
+        return JSONResponse({"id": key_id})
+
+    @app.post("/api/keys/{key_id}/rotate")
+    async def rotate(key_id: str, request: Request) -> Response:
+        world.bodies.append(await request.json())
+        until = {"replaces": key_id, "replaces_until": "2026-11-23T00:00:00+00:00"}
+        return JSONResponse({"id": str(uuid4()), "key": "sg_live_successor", **until}, 201)
 
     @app.delete("/api/keys/{key_id}")
     async def revoke(key_id: str) -> Response:
