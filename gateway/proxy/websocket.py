@@ -1,6 +1,7 @@
 """Opens WebSockets: the app is asked like for any call, and what follows is a tunnel."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from gateway.proxy.streams import Streams
 from gateway.proxy.tunnel import Tunnel
 from gateway.server.upgrade import Upgrade
 from gateway.store.call_settings import WebSocketSettings
+
+_log = logging.getLogger(__name__)
 
 REFUSAL_BYTES = 1024 * 1024  # of an app's answer that is no upgrade
 
@@ -116,12 +119,13 @@ class WebSockets:
             app.abort()
             raise MeteringUnavailableError
         _begun(call)
-        token = 0
+        token, request_id, begun_at = 0, call.request_id, call.begun_at
 
         def on_end(ended: Tunnel) -> None:
             self._tunnels.discard(ended)
             self._streams.remove(token)
             borrowed.give_back()
+            _log_end(request_id, time.perf_counter() - begun_at, ended)
 
         tunnel = Tunnel(
             opening.settings,
@@ -209,6 +213,18 @@ def _own_headers(call: Call) -> list[Field]:
         (b"x-request-id", call.request_id.encode()),
         (b"x-process-time", b"%.6f" % (call.begun_at - call.started)),
     ]
+
+
+def _log_end(request_id: str, seconds: float, tunnel: Tunnel) -> None:
+    """The record was written when it began; this is what came of it."""
+    _log.info(
+        "websocket %s ended after %.1f s with %d bytes from the caller and %d from the API: %s",
+        request_id,
+        seconds,
+        tunnel.caller.received,
+        tunnel.app.received,
+        tunnel.reason or f"{tunnel.caller.reader.closed or tunnel.app.reader.closed or 'left'}",
+    )
 
 
 def _hello(call: Call, agreed: Agreement) -> bytes:
