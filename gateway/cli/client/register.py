@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli.client import account, apis, deploy, isolation
+from gateway.cli.client import account, apis, deploy, isolation, settings
 from gateway.cli.client.keys import keys_app
 from gateway.cli.client.secrets import secret_app
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(secret_app, name="secret")
     app.command("egress")(isolation.egress)
     app.command("sandboxes")(isolation.sandboxes)
+    app.command("settings")(settings.settings)
     app.command("pause")(apis.pause)
     app.command("resume")(apis.resume)
     app.command("rollback")(apis.rollback)
