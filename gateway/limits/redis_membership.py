@@ -88,10 +88,14 @@ class Membership:
         await self.pay(wire)
         self.epoch, self._is_new = epoch, False
 
-    async def beat(self, wire: Wire) -> None:
-        """Say that this gateway is there, and learn how many there are."""
+    async def beat(self, wire: Wire) -> bool:
+        """Say that this gateway is there and learn how many there are; False: not in step.
+
+        A gateway that nobody calls must find out too: it may be the one that knows most.
+        """
         await self._count(wire, int((await wire.ask("TIME"))[0]))
         self._shadow.rotate()
+        return _text(await wire.ask("GET", redis_keys.EPOCH)) == self.epoch
 
     async def _count(self, wire: Wire, seconds: int) -> None:
         """Enter this gateway and count all. A number that falls is believed after a while:

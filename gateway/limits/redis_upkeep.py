@@ -119,7 +119,9 @@ class Upkeep:
                     await self._limiter.trouble.wait()
                 return
             try:
-                await self._membership.beat(wire)
+                if not await self._membership.beat(wire):
+                    self._limiter.trip("flushed", "the store has lost its memory")
+                    return
                 await self._membership.pay(wire)
             except TimeoutError:
                 self._limiter.trip("timeout", "the store does not answer in time")
