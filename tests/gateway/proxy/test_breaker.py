@@ -223,5 +223,5 @@ class Machine(RuleBasedStateMachine):
         assert self.looking() <= 1
 
 
-Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Machine.TestCase.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 TestAnyOrder = Machine.TestCase

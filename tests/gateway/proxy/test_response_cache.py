@@ -3,6 +3,8 @@
 import gc
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.proxy.cache_rules import Asked, asked_of
 from gateway.proxy.headers import Field
@@ -273,3 +275,45 @@ def test_answers_on_their_way_are_bounded_together(clock: Clock) -> None:
 def test_status_of_answers_that_came_from_the_app() -> None:
     assert status_line(stored=True) == (b"cache-status", b"sandgate; fwd=miss; stored")
     assert status_line(stored=False) == (b"cache-status", b"sandgate; fwd=miss")
+
+
+_HEADERS = st.sampled_from([(), ((b"accept", b"a"),), ((b"accept", b"b"),), ((b"x-a", b"1"),)])
+_VARY = st.sampled_from([(), ((b"vary", b"accept"),), ((b"vary", b"x-b"),)])
+_STEPS = st.tuples(
+    st.sampled_from(["keep", "find", "spoil", "wait"]),
+    st.sampled_from(["one", "two"]),
+    st.sampled_from([b"/a", b"/b", b"/c"]),
+    _HEADERS,
+    _VARY,
+    st.integers(0, 3000),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_STEPS, max_size=40))
+def test_in_any_order_it_stays_within_bounds_and_mixes_nothing_up(
+    steps: list[tuple[str, str, bytes, tuple[Field, ...], tuple[Field, ...], int]],
+) -> None:
+    clock = Clock()
+    cache = ResponseCache(clock, total_bytes=12_000, api_bytes=8_000, entry_bytes=2_000)
+    for n, (what, api, path, headers, vary, size) in enumerate(steps):
+        address = ADDRESS._replace(api_id=api, path=path)
+        asked = call(*headers)
+        told = b"%d %b %b " % (n, address.api_id.encode(), path)
+        if what == "keep":
+            accept = asked.fields.get(b"accept", b"") if vary and vary[0][1] == b"accept" else b""
+            keep(cache, asked, told + accept + b" " + b"." * size, *vary, address=address)
+        elif what == "spoil":
+            cache.spoil(address, HOST[1])
+        elif what == "wait":
+            clock.now += 21
+        found = cache.find(address, asked)
+        if found is not None:
+            _, its_api, its_path, accept, _ = found.body.split(b" ", 4)
+            assert (its_api, its_path) == (api.encode(), path)
+            assert accept in (b"", asked.fields.get(b"accept"))
+        assert 0 <= cache.size <= 12_000
+        assert cache.filling_bytes == 0
+    cache.forget("one")
+    cache.forget("two")
+    assert (len(cache), cache.size) == (0, 0)
