@@ -1,11 +1,20 @@
-"""A sandbox's end of a WebSocket, by hand: says the 101 it is told to, then what a test wants."""
+"""Both ends of WebSockets through the gateway.
+
+A caller is the `websockets` client; a sandbox is played by hand: it says the 101 it is told
+to, then what a test wants.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.frames import Frame, Opcode
 
 from gateway.proxy.handshake import accept_of
+from gateway.store.call_settings import CallSettings, WebSocketSettings
+from tests.support.datapath import DataPath
 from tests.support.rawhttp import Handler, read_request
 
 Then = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -66,4 +75,41 @@ async def echo_frames(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         opcode, payload = await next_frame(reader)
         writer.write(Frame(Opcode(opcode), payload).serialize(mask=False))
         if opcode == Opcode.CLOSE:
+            return
+
+
+def serve(path: DataPath, handler: Handler, **settings: Any) -> tuple[str, str]:
+    """An API that this handler serves: its address, and a key."""
+    made = CallSettings(websocket=WebSocketSettings(**settings))
+    route, key = path.serve(handler, settings=made)
+    return f"ws://127.0.0.1:{path.port}/{route.api_id}/ws?q=%20a", key
+
+
+def opened(address: str, key: str, **more: Any) -> connect:
+    """A caller's, with its key in a header."""
+    return connect(address, additional_headers={"X-API-Key": key}, proxy=None, **more)
+
+
+@asynccontextmanager
+async def through(
+    path: DataPath, handler: Handler, settings: dict[str, Any] | None = None, **more: Any
+) -> AsyncIterator[ClientConnection]:
+    """A WebSocket through the gateway."""
+    address, key = serve(path, handler, **(settings or {}))
+    async with opened(address, key, **more) as socket:
+        yield socket
+
+
+async def closed(socket: ClientConnection) -> tuple[int | None, str | None]:
+    """Code and reason, once it is closed."""
+    await asyncio.wait_for(socket.wait_closed(), 10)
+    return socket.close_code, socket.close_reason
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Says nothing but the answer to a close."""
+    while True:
+        opcode, payload = await next_frame(reader)
+        if opcode == Opcode.CLOSE:
+            writer.write(Frame(Opcode.CLOSE, payload).serialize(mask=False))
             return

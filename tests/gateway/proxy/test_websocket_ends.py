@@ -1,0 +1,140 @@
+"""How the gateway ends a WebSocket, and when."""
+
+import asyncio
+from contextlib import suppress
+
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+
+from gateway.store.call_settings import CallSettings, WebSocketSettings
+from tests.support.datapath import DataPath
+from tests.support.upgrading import (
+    accepts,
+    closed,
+    echo_frames,
+    next_frame,
+    opened,
+    serve,
+    silent,
+    text,
+    through,
+)
+
+
+async def test_nothing_for_too_long_is_1001(path: DataPath) -> None:
+    async with through(path, accepts(silent), {"idle_seconds": 0.2}) as socket:
+        assert await closed(socket) == (1001, "Nothing came for too long.")
+
+
+async def test_pings_and_pongs_keep_it(path: DataPath) -> None:
+    async with through(path, accepts(echo_frames), {"idle_seconds": 0.5}) as socket:
+        for _ in range(6):
+            await (await socket.ping())
+            await asyncio.sleep(0.15)
+        assert socket.close_code is None
+
+
+async def test_in_all_it_lasts_so_long(path: DataPath) -> None:
+    settings = {"idle_seconds": 0.2, "total_seconds": 0.5}
+    async with through(path, accepts(echo_frames), settings) as socket:
+        with suppress(ConnectionClosed):
+            while True:
+                await (await socket.ping())
+                await asyncio.sleep(0.05)
+        assert await closed(socket) == (1001, "A WebSocket may not last longer.")
+
+
+async def test_each_message_can_count_as_a_call(path: DataPath) -> None:
+    """The upgrade is one, too; the one that is too many does not reach the app."""
+    seen: list[bytes] = []
+
+    async def then(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            opcode, payload = await next_frame(reader)
+            if opcode == Opcode.CLOSE:
+                return
+            seen.append(payload)
+
+    made = CallSettings(websocket=WebSocketSettings(limit_messages=True))
+    route, _ = path.serve(accepts(then), settings=made)
+    key = path.store.add_key(route, limits={"hour": 4})
+    async with opened(f"ws://127.0.0.1:{path.port}/{route.api_id}", key) as socket:
+        for number in range(5):
+            await socket.send(str(number))
+        code, reason = await closed(socket)
+    assert code == 1008
+    assert reason is not None
+    assert reason.startswith("Too many messages; wait ")
+    assert seen == [b"0", b"1", b"2"]
+
+
+async def test_many_messages_in_one_piece_are_counted_one_by_one(path: DataPath) -> None:
+    async with through(path, accepts(echo_frames), {"limit_messages": True}) as socket:
+        frame = Frame(Opcode.TEXT, b"x").serialize(mask=True)
+        socket.transport.write(frame * 3000)
+        for _ in range(3000):
+            assert await socket.recv() == "x"
+
+
+async def test_a_revoked_key_closes_with_1008(path: DataPath) -> None:
+    address, key = serve(path, accepts(silent))
+    async with opened(address, key) as socket, opened(address, key) as other:
+        (row,) = path.store.keys.values()
+        row["revoked_at"] = "2026-01-01T00:00:00+00:00"
+        path.news.publish("key", row["key_id"])
+        assert await closed(socket) == (1008, "Revoked API key")
+        assert await closed(other) == (1008, "Revoked API key")
+
+
+async def test_a_retired_version_closes_with_1012(path: DataPath) -> None:
+    route, key = path.serve(accepts(silent))
+    async with opened(f"ws://127.0.0.1:{path.port}/{route.api_id}", key) as socket:
+        path.change(route, generation=route.generation + 1)
+        assert await closed(socket) == (1012, "Another version serves now; connect again.")
+
+
+async def test_a_gateway_that_drains_closes_with_1012(path: DataPath) -> None:
+    async with through(path, accepts(silent)) as socket:
+        path.streams.drain()
+        assert await closed(socket) == (1012, "The gateway restarts; connect again.")
+
+
+async def test_our_close_waits_for_the_end_of_a_frame(path: DataPath) -> None:
+    go_on = asyncio.Event()
+
+    async def then(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        whole = text(b"the whole of it")
+        writer.write(text(b"first") + whole[:6])
+        await go_on.wait()
+        writer.write(whole[6:] + text(b"too late"))
+        await silent(reader, writer)
+
+    async with through(path, accepts(then)) as socket:
+        assert await socket.recv() == "first"
+        path.streams.drain()
+        go_on.set()
+        assert await socket.recv() == "the whole of it"
+        assert (await closed(socket))[0] == 1012
+
+
+async def test_a_handler_that_ignores_our_close_is_cut(path: DataPath) -> None:
+    """The gateway does not wait for ever for either side."""
+    gone = asyncio.Event()
+
+    async def then(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not writer.is_closing():
+            writer.write(text(b"more"))
+            try:
+                await writer.drain()
+            except ConnectionError:
+                break
+            await asyncio.sleep(0.01)
+        gone.set()
+
+    async with through(path, accepts(then)) as socket:
+        path.streams.drain()
+        with suppress(ConnectionClosed):
+            async for _ in socket:
+                pass
+        assert socket.close_code == 1012
+        await asyncio.wait_for(gone.wait(), 5)
