@@ -7,12 +7,22 @@ from collections.abc import Sequence
 from starlette.types import Message, Receive
 
 from gateway.proxy.call import Call
-from gateway.proxy.documents import Answer, Documents, Source
+from gateway.proxy.documents import DOCUMENT, PAGE, Answer, Documents, Source
 from gateway.proxy.errors import UploadTooSlowError
 from gateway.proxy.headers import Field
 from gateway.proxy.resolve import Target
 from gateway.proxy.validation import MOST_BODY, Validators, is_json
 from gateway.store.call_settings import CallSettings
+from gateway.store.routes import Route
+
+SHOWN = frozenset({DOCUMENT, PAGE})  # paths inside an API that the warm path leaves alone
+shows = Documents.concerns
+
+
+def is_public(route: Route) -> bool:
+    """Whether its document needs no key; one that answers nobody shows nobody anything."""
+    is_up = route.status == "active" and route.tenant_status == "active"
+    return is_up and route.settings.documents == "public"
 
 
 class Described:
@@ -21,11 +31,6 @@ class Described:
     def __init__(self, source: Source) -> None:
         self._documents = Documents(source)
         self._validators = Validators(source)
-
-    @staticmethod
-    def concerns(settings: CallSettings, method: str, path: bytes) -> bool:
-        """Whether a call may be answered from the store, or is to be checked."""
-        return settings.validate or Documents.concerns(settings, method, path)
 
     async def answer(
         self, call: Call, target: Target, headers: Sequence[Field], settings: CallSettings

@@ -1,20 +1,21 @@
 """A call's body is read once for the check, and once more by the sandbox."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from starlette.types import Message, Receive
 
 from gateway.proxy.call import Call
-from gateway.proxy.described import Described
+from gateway.proxy.described import Described, is_public
 from gateway.proxy.errors import UploadTooSlowError
 from gateway.proxy.resolve import Target
 from gateway.proxy.validation import MOST_BODY, RequestInvalidError
 from gateway.store.call_settings import CallSettings
 from gateway.store.documents import StoredDocument
-from gateway.store.routes import Instances
-from sandbox.types import SandboxSpec
+from gateway.store.routes import Instances, Route
+from sandbox.types import Resources, SandboxSpec
 
 SCHEMA = {"type": "object", "required": ["a"]}
 DOCUMENT = {
@@ -118,7 +119,10 @@ async def test_the_page_is_answered_with_the_callers_address() -> None:
     described.close()
 
 
-def test_ordinary_calls_are_not_its_concern() -> None:
-    assert not Described.concerns(CallSettings(), "GET", b"/a")
-    assert Described.concerns(CallSettings(), "GET", b"/docs")
-    assert Described.concerns(CallSettings(validate=True), "POST", b"/a")
+def test_an_api_that_answers_nobody_shows_nobody_its_document() -> None:
+    public = CallSettings(documents="public")
+    up = Route("a", "x", "t", "active", "active", 1, {}, Resources(), (), settings=public)
+    assert is_public(up)
+    assert not is_public(replace(up, status="suspended"))
+    assert not is_public(replace(up, tenant_status="suspended"))
+    assert not is_public(replace(up, settings=CallSettings()))
