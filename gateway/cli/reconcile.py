@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.cli.admin import running_postgres
+from gateway.cli.amounts import dollars
 from gateway.operations.reconcile import Reconciliation, reconcile
 from gateway.settings import Settings
 from gateway.store.postgres import PostgresDatabase
 
 LONGEST_SECONDS = 1800.0  # a million calls take half a minute
-_NANO = 1_000_000_000
 _COLUMNS = ("at", "request_id", "account", "subject", "segment", "expected", "found")
 _ALWAYS = ("expected", "found")
 
@@ -39,13 +39,6 @@ def render(found: Reconciliation) -> str:
     lines.append(f"{found.difference_count} differences:")
     lines += [f"  {_difference(each)}" for each in found.differences]
     return "\n".join(lines)
-
-
-def dollars(nano: int) -> str:
-    """An amount in USD with nine digits: nothing is rounded."""
-    sign = "-" if nano < 0 else ""
-    whole, rest = divmod(abs(nano), _NANO)
-    return f"{sign}{whole}.{rest:09d} USD"
 
 
 def _difference(each: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.reconcile import dollars, render
+from gateway.cli.reconcile import render
 from gateway.metering.drain import Drain
 from gateway.operations.reconcile import Reconciliation, reconcile
 from gateway.store.postgres import PostgresDatabase
@@ -102,16 +102,3 @@ async def test_a_missing_journal_is_an_empty_one(
     found: Reconciliation = await reconcile(database, tmp_path / "none")
     assert found.is_clean
     assert "agree" in render(found)
-
-
-@pytest.mark.parametrize(
-    ("nano", "text"),
-    [
-        (0, "0.000000000 USD"),
-        (1, "0.000000001 USD"),
-        (-1_500_000_000, "-1.500000000 USD"),
-        (10**15, "1000000.000000000 USD"),
-    ],
-)
-def test_amounts_are_never_rounded(nano: int, text: str) -> None:
-    assert dollars(nano) == text
