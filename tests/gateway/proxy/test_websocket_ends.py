@@ -3,11 +3,14 @@
 import asyncio
 from contextlib import suppress
 
+import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
+from gateway.limits.types import Decision, LimitsUnavailableError
 from gateway.store.call_settings import CallSettings, WebSocketSettings
 from tests.support.datapath import DataPath
+from tests.support.rawhttp import read_request
 from tests.support.upgrading import (
     accepts,
     closed,
@@ -16,9 +19,11 @@ from tests.support.upgrading import (
     opened,
     serve,
     silent,
+    switching,
     text,
     through,
 )
+from tests.support.waiting import until
 
 
 async def test_nothing_for_too_long_is_1001(path: DataPath) -> None:
@@ -74,6 +79,48 @@ async def test_many_messages_in_one_piece_are_counted_one_by_one(path: DataPath)
         socket.transport.write(frame * 3000)
         for _ in range(3000):
             assert await socket.recv() == "x"
+
+
+class Slow:
+    """A shared limiter: its decisions come later, when the test says how."""
+
+    def __init__(self) -> None:
+        self.waiting: list[asyncio.Future[Decision]] = []
+
+    def decide(self, _limits: object, _charge: object = None) -> "asyncio.Future[Decision]":
+        """Not yet."""
+        self.waiting.append(asyncio.get_running_loop().create_future())
+        return self.waiting[-1]
+
+
+async def test_a_message_waits_for_a_decision_that_takes_its_time(
+    path: DataPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its turn, with nothing passing by; one that is refused is the last."""
+    async with through(path, accepts(echo_frames), {"limit_messages": True}) as socket:
+        slow = Slow()
+        monkeypatch.setattr(path.limiter, "decide", slow.decide)
+        for text in ("one", "two", "three"):
+            await socket.send(text)
+        for text in ("one", "two"):
+            await until(lambda: len(slow.waiting) == 1)
+            slow.waiting.pop().set_result(Decision(True, ()))
+            assert await socket.recv() == text
+        await until(lambda: len(slow.waiting) == 1)
+        slow.waiting.pop().set_result(Decision(False, ()))
+        assert (await closed(socket))[0] == 1008
+
+
+async def test_a_message_that_nobody_can_decide_on_is_1013(
+    path: DataPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with through(path, accepts(echo_frames), {"limit_messages": True}) as socket:
+        slow = Slow()
+        monkeypatch.setattr(path.limiter, "decide", slow.decide)
+        await socket.send("one")
+        await until(lambda: len(slow.waiting) == 1)
+        slow.waiting[0].set_exception(LimitsUnavailableError())
+        assert await closed(socket) == (1013, LimitsUnavailableError.title)
 
 
 async def test_a_revoked_key_closes_with_1008(path: DataPath) -> None:
@@ -138,3 +185,33 @@ async def test_a_handler_that_ignores_our_close_is_cut(path: DataPath) -> None:
                 pass
         assert socket.close_code == 1012
         await asyncio.wait_for(gone.wait(), 5)
+
+
+async def test_a_caller_that_left_before_the_answer_leaves_nothing_behind(path: DataPath) -> None:
+    """The app agrees to what nobody wants any more; it sees the end at once."""
+    go_on, ended = asyncio.Event(), asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await read_request(reader)
+        arrived.set()
+        await go_on.wait()
+        writer.write(switching(head))
+        assert await reader.read() == b""
+        ended.set()
+
+    arrived = asyncio.Event()
+    route, key = path.serve(handle)
+    _, writer = await path.connect()
+    writer.write(
+        f"GET /{route.api_id} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+    )
+    await arrived.wait()
+    writer.transport.abort()
+    await asyncio.sleep(0.05)  # the gateway hears of it or not, both are right
+    go_on.set()
+    await asyncio.wait_for(ended.wait(), 10)
+    await until(lambda: all(held.in_flight == 0 for held in path.leases.now_held()))
+    assert len(path.streams) == 0
+    assert len(path.records()) == 1
