@@ -28,11 +28,15 @@ _EXPOSED = (
 )
 
 
+class Said(list[Field]):
+    """The headers of a preflight's answer: whole, so that `dressed` leaves them alone."""
+
+
 class Preflight(NamedTuple):
     """The answer to a preflight; it has no body."""
 
     status: int
-    headers: list[Field]
+    headers: Said
 
 
 class _Policy(NamedTuple):
@@ -62,7 +66,7 @@ def preflight(settings: Cors, headers: Iterable[Field]) -> Preflight | None:
     if not origins or method is None:
         return None
     policy = _policy(settings)
-    answer: list[Field] = [(b"content-length", b"0")]
+    answer = Said([(b"content-length", b"0")])
     allowed = allowed_origin(settings, origins[0]) if len(origins) == 1 else None
     if allowed is not None:
         answer.append((b"access-control-allow-origin", allowed))
@@ -84,6 +88,8 @@ def dressed(settings: Cors, origin: bytes | None, headers: list[Field]) -> list[
 
     `origin` is the call's only Origin header; None when it had none, or several.
     """
+    if isinstance(headers, Said):
+        return headers
     policy = _policy(settings)
     result = [field for field in headers if not field[0].startswith(_OURS)]
     allowed = None if origin is None else allowed_origin(settings, origin)

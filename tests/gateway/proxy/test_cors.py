@@ -50,6 +50,12 @@ def test_headers_that_are_listed_are_told_whatever_is_asked() -> None:
     assert answer[b"access-control-max-age"] == b"0"
 
 
+def test_an_answer_to_a_preflight_is_dressed_already() -> None:
+    answer = preflight(NAMED, ASK)
+    assert answer is not None
+    assert dressed(NAMED, APP, answer.headers) is answer.headers
+
+
 @pytest.mark.parametrize("names", [b"a b", b"a;b", b"a,,b", b"a\x00", b"x" * 4097, b"", b"(a)"])
 def test_names_that_are_none_are_not_echoed(names: bytes) -> None:
     answer = asked(OPEN, (b"access-control-request-headers", names))
