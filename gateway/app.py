@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.addresses import base_url
 from gateway.logs import configure
+from gateway.proxy.forwarded import sender_behind
 from gateway.reserved import RESERVED_SEGMENTS
 from gateway.server.serving import Server
 from gateway.settings import Settings
@@ -33,7 +34,8 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if first_segment(scope["raw_path"]) in RESERVED_SEGMENTS:
+        is_reserved = first_segment(scope["raw_path"]) in RESERVED_SEGMENTS
+        if is_reserved and not self._calls.is_own_origin(scope["sandgate.request"]):
             await self._control(scope, receive, send)
         else:
             await self._calls(scope, receive, send)
@@ -79,7 +81,9 @@ async def _serve(settings: Settings, listener: socket.socket, run_dir: Path) -> 
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         parts = await wire(stack, settings, run_dir, base_url(listener))
-        server = Server(Gateway(parts), parts.calls.at_once)
+        server = Server(
+            Gateway(parts), parts.calls.at_once, sender=sender_behind(settings.trusted_proxies)
+        )
         await server.start([listener])
         await stop.wait()
         await server.drain(DRAIN_SECONDS, tell=parts.calls.drain)

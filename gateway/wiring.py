@@ -44,12 +44,14 @@ from gateway.operations.crash_loops import CrashLoops
 from gateway.operations.health import Part, Probe
 from gateway.operations.ports import Services
 from gateway.proxy.activate import Activation
+from gateway.proxy.documents import Documents
 from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.leases import Leases
 from gateway.proxy.minimum import Minimum
 from gateway.proxy.resolve import Resolver
 from gateway.proxy.retire import Retirement, SharedKeeper
 from gateway.proxy.streams import Streams
+from gateway.proxy.validation import Validators
 from gateway.secrets import Secrets, load_or_create_secrets
 from gateway.settings import Settings
 from gateway.store import generations
@@ -57,6 +59,7 @@ from gateway.store.auth_users import AuthUsers
 from gateway.store.bundles import BundleStore
 from gateway.store.changes import Changes
 from gateway.store.database import SERVICE, Database
+from gateway.store.documents import DocumentStore
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.keys import gateway_key
 from gateway.store.news_redis import RedisNews
@@ -175,6 +178,7 @@ async def _open_limiter(
         clock=clock,
         failure=settings.limit_failure,
         gateways=settings.gateway_workers,
+        lease=settings.limit_lease,
         watcher=metrics,
     )
     if opened.work is not None:
@@ -229,6 +233,9 @@ def _calls(
         store.database, limiter.set_credit, settings.data_dir / "journal", store.changes
     )
     _run(stack, credit.run())
+    documents = DocumentStore(store.database)
+    validators = Validators(documents)
+    stack.callback(validators.close)
     return Endpoint(
         resolver=resolver,
         verifier=verifier,
@@ -236,6 +243,10 @@ def _calls(
         limiter=limiter,
         leases=leases,
         recorder=Recorder(journal),
+        documents=Documents(documents),
+        validators=validators,
+        base_domain=settings.base_domain,
+        generation=lambda: store.changes.generation,
         call_seconds=settings.call_deadline_seconds,
         body_bytes=settings.call_body_bytes,
         observe=_observer(metrics),

@@ -21,6 +21,7 @@ class Caller:
         self._is_chunked = length is None
         self._cap = cap
         self._task: asyncio.Task[None] | None = None
+        self._piece = b""  # the last one as it came
         self.first = b""  # framed, as it goes to the sandbox
         self.is_complete = length == 0
         self.size = 0
@@ -29,6 +30,19 @@ class Caller:
         """Read the first piece; TimeoutError when it is not there by the deadline."""
         async with asyncio.timeout_at(deadline):
             self.first = await self._next()
+
+    async def gather(self, most: int, deadline: float) -> bytes | None:
+        """Hold the body back until all of it is here; its content, None when there is more.
+
+        TimeoutError when it does not come by the deadline.
+        """
+        framed, content = [], []
+        async with asyncio.timeout_at(deadline):
+            while not self.is_complete and self.size <= most:
+                framed.append(await self._next())
+                content.append(self._piece)
+        self.first = b"".join(framed)
+        return b"".join(content) if self.is_complete else None
 
     def has_all(self, body: bytes) -> None:
         """The body was there at once; it is not framed in chunks."""
@@ -61,6 +75,7 @@ class Caller:
         """The next piece, framed; past the last one `is_complete`."""
         message = await self._message()
         piece: bytes = message.get("body", b"")
+        self._piece = piece
         self.is_complete = not message.get("more_body", False)
         self.size += len(piece)
         if self.size > self._cap:

@@ -73,6 +73,12 @@ class MeteringUnavailableError(UnavailableError):
         super().__init__("Calls that cost something are not taken now. Nothing was charged.")
 
 
+class StreamEndedError(ForbiddenError):
+    """An answer had begun when its key, or the right to use it, was taken back."""
+
+    code, title = "stream_ended", "The key may not be used any more"
+
+
 class BodyTooLargeError(PayloadTooLargeError):
     """The request's body is over the cap."""
 

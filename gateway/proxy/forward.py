@@ -7,16 +7,17 @@ from collections.abc import Callable
 from starlette.types import Send
 
 from gateway.errors import SandgateError
+from gateway.proxy import cors
 from gateway.proxy.body import Caller
 from gateway.proxy.call import Call
 from gateway.proxy.connection import Connection
 from gateway.proxy.errors import ApiTimeoutError, ClientGoneError, UploadTooSlowError
 from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import Field, RequestHead, context_start
+from gateway.proxy.mapping import mapped
 from gateway.proxy.reference import Reference
 
-IDLE_SECONDS = 30.0  # between two pieces of an answer, in either direction
-STREAM_SECONDS = 3600.0  # for the whole of an answer
+READ_SECONDS = 30.0  # for a caller to take one piece of its answer
 PATIENCE_SECONDS = 0.05  # who waits longer gets somebody who notices when the caller leaves
 
 
@@ -28,7 +29,9 @@ class Exchange:
     `call.has_begun` by then, the caller must see a broken answer.
     """
 
-    __slots__ = ("_call", "_caller", "_connection", "_loop", "_request", "_send", "_timer")
+    __slots__ = (
+        "_call", "_caller", "_connection", "_loop", "_on_head", "_request", "_send", "_timer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -37,7 +40,9 @@ class Exchange:
         caller: Caller,
         connection: Connection,
         send: Send,
+        on_head: Callable[[AnswerHead], None],
     ) -> None:
+        self._on_head = on_head
         self._call = call
         self._request = request
         self._caller = caller
@@ -52,6 +57,7 @@ class Exchange:
             if not is_handed_over:
                 self._hand_over()
             head = await self._head()
+            self._on_head(head)
             if self._connection.complete:
                 return head, self._connection.take()
             return head, await self._stream(head)
@@ -60,6 +66,7 @@ class Exchange:
 
     def _hand_over(self) -> None:
         call, connection = self._call, self._connection
+        call.handed_at = time.perf_counter()
         connection.begin(is_head=call.method == "HEAD")
         seconds = call.deadline - self._loop.time()
         connection.send(head_bytes(call, self._request, seconds) + self._caller.first)
@@ -79,25 +86,29 @@ class Exchange:
     async def _stream(self, head: AnswerHead) -> bytes:
         """Pass pieces on as they come, at the pace of the slower side."""
         connection = self._connection
-        end = self._loop.time() + STREAM_SECONDS
-        await self._pass_on(start_message(self._call, head.status, head.headers))
+        bounds = self._call.settings.streams
+        end = self._loop.time() + bounds.total_seconds
+        headers = app_headers(self._call, head)
+        await self._pass_on(start_message(self._call, head.status, headers))
         while True:
             piece = connection.take()
             if connection.complete:
                 return piece
             if piece:
                 self._call.response_bytes += len(piece)
+                if self._call.filling is not None:
+                    self._call.filling.add(piece)
                 await self._pass_on(body_message(piece, more=True))
             if self._loop.time() >= end:
                 raise ApiTimeoutError("Its answer took too long.")
             if not connection.has_news:
-                until = min(end, self._loop.time() + IDLE_SECONDS)
+                until = min(end, self._loop.time() + bounds.idle_seconds)
                 await self._news(until, lambda: ApiTimeoutError("Its answer stopped."))
 
     async def _pass_on(self, message: dict[str, object]) -> None:
         """Give the caller its time to read."""
         try:
-            async with asyncio.timeout(IDLE_SECONDS):
+            async with asyncio.timeout(READ_SECONDS):
                 await self._send(message)
         except TimeoutError as error:
             raise ClientGoneError("It stopped reading.") from error
@@ -127,16 +138,18 @@ def start_message(call: Call, status: int, headers: list[Field]) -> dict[str, ob
     call.status = status
     call.has_begun = True
     call.begun_at = time.perf_counter()
+    if call.settings.cors is not None:
+        headers = cors.dressed(call.settings.cors, cors.origin_of(call.asked.head.fields), headers)
     return {
         "type": "http.response.start",
         "status": status,
-        "headers": [
-            *headers,
-            *call.own_headers,
-            (b"x-request-id", call.request_id.encode()),
-            (b"x-process-time", b"%.6f" % (call.begun_at - call.started)),
-        ],
+        "headers": [*headers, *call.own_headers, *call.stamp.fields(call)],
     }
+
+
+def app_headers(call: Call, head: AnswerHead) -> list[Field]:
+    """The app's own, with its addresses and cookies where they belong."""
+    return mapped(head.headers, call.root, call.asked.head.host)
 
 
 def body_message(piece: bytes, *, more: bool) -> dict[str, object]:

@@ -7,6 +7,7 @@ a sandbox that dies would look like one that finished.
 """
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.proxy.errors import ApiBadResponseError
@@ -19,6 +20,7 @@ from gateway.proxy.headers import (
     passes_to_caller,
 )
 
+TOUCHED = frozenset({b"location", b"content-location", b"refresh", b"set-cookie"})  # see `mapping`
 MAX_HEAD_BYTES = 64 * 1024
 MAX_FIELDS = 100
 
@@ -40,6 +42,7 @@ class AnswerHead(NamedTuple):
     length: int | None
     keeps_connection: bool
     lines: bytes = b""  # `headers` as they go out
+    is_touched: bool = False  # whether an address or a cookie is among them
 
 
 def read_answer(head: bytes, *, is_head: bool, is_upgrade: bool = False) -> AnswerHead | None:
@@ -102,8 +105,13 @@ def _final(
     elif length == _UNTOLD:
         raise ApiBadResponseError("Its answer does not tell its length.")
     headers = headers + cage(headers)
-    lines = b"".join([b"%b: %b\r\n" % field for field in headers])
-    return AnswerHead(status, headers, length, keeps, lines)
+    is_touched = any(name in TOUCHED for name, _ in headers)
+    return AnswerHead(status, headers, length, keeps, lines_of(headers), is_touched)
+
+
+def lines_of(headers: Iterable[Field]) -> bytes:
+    """Fields as they go over the wire."""
+    return b"".join([b"%b: %b\r\n" % field for field in headers])
 
 
 def _told_length(framing: dict[bytes, list[bytes]]) -> int | None:

@@ -8,10 +8,10 @@ the same with and without a root path.
 import re
 
 from gateway.proxy.cookies import confined
+from gateway.proxy.head import TOUCHED
 from gateway.proxy.headers import Field, is_caged
 
 _ADDRESSES = frozenset({b"location", b"content-location"})
-_TOUCHED = _ADDRESSES | {b"refresh", b"set-cookie"}
 _ABSOLUTE = re.compile(rb"(?P<scheme>https?):[/\\]{2}(?P<authority>[^/\\?#]*+)", re.IGNORECASE)
 _REFRESH = re.compile(
     rb"(?P<before>[0-9. \t]*+[;,][ \t]*+(?:url[ \t]*+=[ \t]*+)?)(?P<quote>['\"]?)(?P<url>.*)",
@@ -30,7 +30,7 @@ def mapped(headers: list[Field], root: bytes, host: bytes = b"") -> list[Field]:
     """
     if not root:
         return _on_own_origin(headers)
-    if not any(name in _TOUCHED for name, _ in headers):
+    if not any(name in TOUCHED for name, _ in headers):
         return headers
     result: list[Field] = []
     for field in headers:

@@ -15,18 +15,21 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.auth.verified import VerifiedKey
 from gateway.errors import SandgateError
-from gateway.limits.headers import RateLines, rate_headers
+from gateway.limits.headers import RateLines
 from gateway.limits.types import Charge, Decision, Limiter
 from gateway.metering.recorder import Grant, Recorder
 from gateway.proxy.call import Call
 from gateway.proxy.closing import Closing
-from gateway.proxy.errors import MeteringUnavailableError, NoCreditError, RateLimitedError
-from gateway.proxy.forward import PATIENCE_SECONDS, around
+from gateway.proxy.documents import DOCUMENT, PAGE
+from gateway.proxy.errors import MeteringUnavailableError
+from gateway.proxy.forward import PATIENCE_SECONDS, app_headers, around
+from gateway.proxy.head import lines_of
 from gateway.proxy.headers import RequestHead, read_request
 from gateway.proxy.leases import Leases
 from gateway.proxy.loan import Loan, UnderWay, loan_at_once
 from gateway.proxy.permit import Grants, refusal
-from gateway.proxy.reference import Reference, parse_reference
+from gateway.proxy.reference import Reference
+from gateway.proxy.refusing import limit_headers, refused
 from gateway.proxy.resolve import Resolver, Target
 from gateway.server.connection import Request
 
@@ -34,6 +37,7 @@ _log = logging.getLogger(__name__)
 
 BODY_BYTES = 64 * 1024  # of a request; more goes the general way
 ANSWER_BYTES = 64 * 1024
+DOCUMENTS = (DOCUMENT, PAGE)
 
 
 class Opened:
@@ -74,6 +78,14 @@ class General(Protocol):
         """From the beginning."""
         ...
 
+    def reference(self, request: Request) -> Reference | None:
+        """See `Endpoint`."""
+        ...
+
+    def new_call(self, request: Request) -> Call:
+        """See `Endpoint`."""
+        ...
+
     async def guarded(self, call: Call, work: Awaitable[None], send: Send) -> None:
         """See `Endpoint`."""
         ...
@@ -104,7 +116,6 @@ class Warm:
         recorder: Recorder,
         grants: Grants,
         closing: Closing,
-        new_id: Callable[[], str],
         *,
         call_seconds: float,
         body_bytes: int,
@@ -118,7 +129,6 @@ class Warm:
         self._leases = leases
         self._recorder = recorder
         self._grants = grants
-        self._new_id = new_id
         self._call_seconds = call_seconds
         self._body_bytes = min(body_bytes, BODY_BYTES)
         self._clock = clock
@@ -131,7 +141,7 @@ class Warm:
             return False
         opened = request.remembered
         if opened is None:
-            opened = _opened(request)
+            opened = self._opened(request)
             request.remember(opened)
         if not isinstance(opened, Opened):
             return False
@@ -146,7 +156,9 @@ class Warm:
         if grant.price and not self._recorder.healthy:
             return False
         flight = Flight(self, request, opened, grant)
-        call = flight.call = self._call(request, opened.reference)
+        call = flight.call = self.general.new_call(request)
+        call.address(opened.reference)
+        call.settings, call.key = route.settings, key
         if grant.restriction is not None:
             address = call.client[0] if call.client else ""
             if grant.restriction.refusal(call.method, call.path, address) is not None:
@@ -160,11 +172,18 @@ class Warm:
             decided.add_done_callback(lambda done: self._decided_later(flight, done, charge))
         return True
 
-    def _call(self, request: Request, reference: Reference) -> Call:
+    def _opened(self, request: Request) -> Opened | str:
+        """What the head means; a word when it is not for the warm path."""
         head = request.head
-        call = Call(head.method, head.query, request.client, request.scheme, self._new_id())
-        call.address(reference)
-        return call
+        if head.upgrade or head.is_http10 or head.method == "HEAD":
+            return "general"
+        reference = self.general.reference(request)
+        if reference is None or reference.pin is not None or reference.path in DOCUMENTS:
+            return "general"
+        try:
+            return Opened(request, reference, read_request(head.fields))
+        except SandgateError:
+            return "general"
 
     def _decided_later(
         self, flight: "Flight", done: "asyncio.Future[Decision]", charge: Charge | None
@@ -185,8 +204,8 @@ class Warm:
             flight.request.start_over()  # nothing was counted
             return
         if not decision.admitted:
-            call.own_headers = [*rate_headers(decision), *grant.answer_headers]
-            flight.go_on(_failing(_refused(decision)))
+            call.own_headers = limit_headers(grant, decision)
+            flight.go_on(_failing(refused(decision)))
             return
         flight.decision = decision
         now = flight.request.connection.loop.time()
@@ -250,7 +269,8 @@ class Flight:
         """Hand all of it over."""
         connection, opened = borrowed.connection, self.opened
         self._loan = borrowed
-        connection.begin(is_head=self.call.method == "HEAD")
+        self.call.handed_at = time.perf_counter()
+        connection.begin(is_head=False)
         connection.send(
             b"%b%b %d%b%b"
             % (
@@ -286,7 +306,11 @@ class Flight:
         last = connection.take()
         self._loan.give_back()
         call.status, call.response_bytes = head.status, len(last)
-        lines = head.lines if head.length is not None else head.lines + _length_of(last)
+        lines = head.lines
+        if head.is_touched or not call.root:
+            lines = lines_of(app_headers(call, head))
+        if head.length is None:
+            lines += b"content-length: %d\r\n" % len(last)
         self._warm.closing.commit(call, self.grant, lambda ok: self._answer(ok, lines, last))
 
     def _answer(self, ok: bool, lines: bytes, body: bytes) -> None:
@@ -297,12 +321,10 @@ class Flight:
         call.has_begun = True
         own = self.opened.rate_lines(self.grant, self.decision)
         if self.grant.answer_headers:
-            own += b"".join([b"%b: %b\r\n" % field for field in self.grant.answer_headers])
-        times = b"x-request-id: %b\r\nx-process-time: %.6f\r\n" % (
-            call.request_id.encode(),
-            time.perf_counter() - call.started,
-        )
-        self.request.answer(call.status, lines + own + times, body)
+            own += lines_of(self.grant.answer_headers)
+        if self.decision.degraded:
+            own += b"x-sandgate-limits: degraded\r\n"
+        self.request.answer(call.status, lines + own + call.stamp.lines(call), body)
 
     def divert(self) -> None:
         """Go on in a task, on the same connection."""
@@ -313,7 +335,7 @@ class Flight:
     def forward(self, under_way: UnderWay | None) -> None:
         """The general way, from where the call is admitted."""
         call, general, read = self.call, self._warm.general, self.opened.read
-        call.own_headers = [*rate_headers(self.decision), *self.grant.answer_headers]
+        call.own_headers = limit_headers(self.grant, self.decision)
         body = self.body
 
         async def rest(receive: Receive, send: Send) -> None:
@@ -349,30 +371,8 @@ def with_body(body: bytes, receive: Receive) -> Receive:
     return first_body
 
 
-def _opened(request: Request) -> Opened | str:
-    """What the head means; a word when it is not for the warm path."""
-    head = request.head
-    if head.upgrade or head.method == "HEAD":
-        return "general"
-    reference = parse_reference(head.path)
-    if reference is None or reference.pin is not None:
-        return "general"
-    try:
-        return Opened(request, reference, read_request(head.fields))
-    except SandgateError:
-        return "general"
-
-
 def _failing(error: SandgateError) -> "Callable[[Receive, Send], Awaitable[None]]":
     async def fail(_receive: Receive, _send: Send) -> None:
         raise error
 
     return fail
-
-
-def _refused(decision: Decision) -> SandgateError:
-    return NoCreditError() if decision.no_credit else RateLimitedError(decision)
-
-
-def _length_of(body: bytes) -> bytes:
-    return b"content-length: %d\r\n" % len(body)

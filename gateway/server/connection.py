@@ -299,7 +299,7 @@ class Request:
         self.has_begun = False  # something of the answer was written
         self.error: BadRequest | None = None  # what is wrong with its body
         self._waiter: asyncio.Future[None] | None = None
-        self._leavers: list[Callable[[], None]] = []
+        self._leavers: list[Callable[[], object]] = []
 
     @property
     def remembered(self) -> object:
@@ -339,7 +339,7 @@ class Request:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def when_gone(self, callback: Callable[[], None]) -> None:
+    def when_gone(self, callback: Callable[[], object]) -> None:
         """Call this when the caller leaves, or now when it has left."""
         if self.is_gone:
             callback()

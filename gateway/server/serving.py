@@ -145,6 +145,11 @@ class Server:
         """Requests that have no whole answer yet."""
         return sum(connection.request is not None for connection in self._connections)
 
+    @property
+    def has_tasks(self) -> bool:
+        """Whether anything is being answered in a task."""
+        return bool(self._tasks)
+
     async def _emptied(self) -> None:
         """Wait for answers; idle connections get a moment for a request that is on its way."""
         idle_until = self._loop.time() + LAST_REQUEST_SECONDS

@@ -287,6 +287,7 @@ class DataPath:
         )
         self._folder = folder
         self.port = 0
+        self.server: Server
 
     async def _on_crash_loop(self, spec: SandboxSpec, reason: str) -> bool:
         """What the control plane would do; the test decides."""
@@ -373,7 +374,8 @@ async def data_path(**options: Any) -> AsyncIterator[DataPath]:
         works = (path.leases.run(), path.retirement.run(), path.streams.run())
         tasks = [asyncio.create_task(work) for work in works]
         try:
-            async with running(path.endpoint, listener, path.endpoint.at_once):
+            async with running(path.endpoint, listener, path.endpoint.at_once) as server:
+                path.server = server
                 yield path
                 await path.sandboxes.close()
         finally:

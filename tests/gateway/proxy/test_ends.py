@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.proxy import forward
+from gateway.store.call_settings import CallSettings, StreamSettings
 from tests.support.datapath import DataPath, data_path
 from tests.support.rawhttp import echo, head, never, ok, read_request, replies
 from tests.support.waiting import until
@@ -48,23 +48,19 @@ async def test_an_upload_that_does_not_come_is_408_and_not_the_apis_fault() -> N
             assert (answer.status, answer.json()["code"]) == (408, "upload_too_slow")
 
 
-async def test_an_answer_that_stops_midway_is_broken_off(
-    path: DataPath, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_that_stops_midway_is_broken_off(path: DataPath) -> None:
     """The caller sees it as broken; the record says timeout."""
-    monkeypatch.setattr(forward, "IDLE_SECONDS", 0.2)
-    route, key = path.serve(replies(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"))
+    half = replies(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+    settings = CallSettings(streams=StreamSettings(idle_seconds=1))
+    route, key = path.serve(half, settings=settings)
     answer = await path.call(f"/{route.api_id}", key)
     assert not answer.is_whole
     (record,) = path.records()
     assert (record["status_code"], record["error_code"]) == (504, "api_timeout")
 
 
-async def test_an_answer_without_end_is_broken_off(
-    path: DataPath, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_without_end_is_broken_off(path: DataPath) -> None:
     """However lively it is."""
-    monkeypatch.setattr(forward, "STREAM_SECONDS", 0.2)
 
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -74,7 +70,8 @@ async def test_an_answer_without_end_is_broken_off(
             await writer.drain()
             await asyncio.sleep(0.01)
 
-    route, key = path.serve(endless)
+    settings = CallSettings(streams=StreamSettings(total_seconds=1))
+    route, key = path.serve(endless, settings=settings)
     answer = await path.call(f"/{route.api_id}", key)
     assert not answer.is_whole
     assert path.records()[0]["error_code"] == "api_timeout"
@@ -170,25 +167,12 @@ async def test_a_call_cut_off_by_the_gateways_end_is_recorded(path: DataPath) ->
 
     route, key = path.serve(handle)
 
-    async def receive() -> dict[str, object]:
-        await asyncio.Event().wait()
-        return {}
-
-    async def send(_message: object) -> None:
-        """Nobody listens."""
-
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "scheme": "http",
-        "raw_path": f"/{route.api_id}".encode(),
-        "query_string": b"",
-        "headers": [(b"x-api-key", key.encode())],
-    }
-    task = asyncio.create_task(path.endpoint(scope, receive, send))
+    _, writer = await path.connect()
+    writer.write(f"GET /{route.api_id} HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\n\r\n".encode())
     async with asyncio.timeout(20):
         await arrived.wait()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+        await until(lambda: path.server.has_tasks)
+    await path.server.close()
+    writer.close()
     (record,) = path.records()
     assert record["error_code"] == "gateway_stopped"

@@ -196,7 +196,8 @@ async def test_repeated_headers_of_an_answer_stay_repeated(path: DataPath) -> No
     )
     answer = await path.call(f"/{route.api_id}", key)
     cookies = [value for name, value in answer.headers if name == b"set-cookie"]
-    assert cookies == [b"a=1", b"b=2"]
+    path_of = f"Path=/{route.api_id}".encode()
+    assert cookies == [b"a=1; " + path_of, b"b=2; " + path_of]
     assert answer.header(b"retry-after") == b"7"
     assert answer.header(b"x-n") == b"\xe4"
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.proxy import leases
 from gateway.store.database import DatabaseUnavailableError
-from gateway.store.routes import ActiveVersion, Route
+from gateway.store.routes import ActiveVersion, Instances, Route
 from sandbox.types import StartFailedError, StartFailure
 from tests.support.datapath import DataPath, data_path
 from tests.support.rawhttp import ok, read_request, replies, serve_forever
@@ -248,8 +248,8 @@ async def test_who_waits_too_long_for_a_connection_gets_504() -> None:
             writer.write(ok())
 
     async with data_path(call_seconds=1.0) as path:
-        route, key = path.serve(handle)
-        calls = [asyncio.create_task(path.call(f"/{route.api_id}", key)) for _ in range(140)]
+        route, key = path.serve(handle, instances=Instances(concurrency=2))
+        calls = [asyncio.create_task(path.call(f"/{route.api_id}", key)) for _ in range(4)]
         answers = await asyncio.gather(*calls)
         assert {answer.json()["code"] for answer in answers} == {"api_timeout"}
         go_on.set()
