@@ -6,8 +6,10 @@ No page sells keys of other tenants' APIs yet, so the key is linked to the API i
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,9 @@ import httpx
 
 from gateway.store.embedded import EmbeddedPostgres
 from tests.journeys.callers import Seen, crowd, one
-from tests.support.installation import Installation
+from tests.support.engines import require
+from tests.support.installation import Installation, installation
+from tests.support.redis_server import redis_server
 from tests.support.waiting import until_blocking
 
 PRICE = 2_500_000  # a quarter of a cent
@@ -109,6 +113,13 @@ def reconciled(made: Installation) -> dict[str, Any]:
     return value
 
 
+def free_port() -> int:
+    """One that nobody has at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
 def code(answer: httpx.Response) -> tuple[int, str | None]:
     """Status, and the problem's code."""
     is_problem = answer.headers["content-type"] == "application/problem+json"
@@ -136,6 +147,27 @@ def test_a_call_is_paid_once_failures_are_free_and_no_credit_is_402(made: Instal
     assert reconciled(made)["differences"] == []
 
 
+async def call_until_402(shop: Shop, kills: Sequence[str], callers: int = 8) -> Seen:
+    """Many callers until one hears that there is no credit; meanwhile processes are killed."""
+    seen = Seen()
+    async with crowd(shop.made.url, shop.buyer_key, callers) as client:
+
+        async def keep_calling() -> None:
+            while not seen.statuses[402]:
+                await one(client, f"/{shop.api_id}/", seen)
+                await asyncio.sleep(0.01)
+
+        tasks = [asyncio.create_task(keep_calling()) for _ in range(callers)]
+        async with asyncio.timeout(60):
+            for name in kills:
+                wanted = seen.statuses[200] + 40
+                while seen.statuses[200] < wanted and not seen.statuses[402]:
+                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(shop.made.kill, name)
+            await asyncio.gather(*tasks)
+    return seen
+
+
 def test_gateway_and_worker_killed_under_load_lose_and_invent_no_money(
     made: Installation,
 ) -> None:
@@ -143,32 +175,34 @@ def test_gateway_and_worker_killed_under_load_lose_and_invent_no_money(
     shop = open_shop(made, "killed")
     calls = 400
     shop.give(calls, "first")
-
-    async def load() -> Seen:
-        seen = Seen()
-        async with crowd(made.url, shop.buyer_key, 8) as client:
-
-            async def keep_calling() -> None:
-                while not seen.statuses[402]:
-                    await one(client, f"/{shop.api_id}/", seen)
-                    if seen.broken.total() > 4 * calls:
-                        return
-                    await asyncio.sleep(0.01)
-
-            tasks = [asyncio.create_task(keep_calling()) for _ in range(8)]
-            for number in range(4):
-                wanted = seen.statuses[200] + 40
-                while seen.statuses[200] < wanted and not seen.statuses[402]:
-                    await asyncio.sleep(0.01)
-                await asyncio.to_thread(made.kill, "worker" if number % 2 else "gateway")
-            await asyncio.gather(*tasks)
-        return seen
-
-    seen = asyncio.run(load())
-    assert seen.statuses[402]
+    seen = asyncio.run(call_until_402(shop, ["gateway", "worker"] * 2))
     until_blocking(lambda: shop.spent(calls))  # all of it, and not one call more
     answered = seen.statuses[200]
     assert answered <= calls
     assert calls - answered <= seen.broken.total()
     found = reconciled(made)
     assert (found["differences"], found["journal"]["pending"]) == ([], 0)
+
+
+def test_two_gateways_never_spend_the_same_credit() -> None:
+    """Over Redis, and one of them is killed: what it had in flight can only be missing."""
+    require("bubblewrap")
+    port = free_port()
+    settings = {
+        "SANDBOX_RUNTIME": "bubblewrap",
+        "SANDBOX_START_SECONDS": "6",
+        "REDIS_URL": f"redis://127.0.0.1:{port}",
+    }
+    with (
+        redis_server("--port", str(port)),
+        installation("--workers", "2", **settings) as made,
+    ):
+        shop = open_shop(made, "shared")
+        calls, callers = 300, 8
+        shop.give(calls, "first")
+        seen = asyncio.run(call_until_402(shop, ["gateway-1"], callers))
+        until_blocking(lambda: reconciled(made)["journal"]["pending"] == 0)
+        paid = shop.balance()["spent_nano_usd"] // PRICE
+        assert seen.statuses[200] <= paid <= calls
+        assert calls - paid <= callers  # reserved by the one that was killed
+        assert reconciled(made)["differences"] == []
