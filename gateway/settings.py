@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     admin_api_key: SecretStr | None = None
     redis_url: SecretStr | None = None
     limit_failure: str = Field(default="share", pattern=_FAILURE)
+    limit_lease: int = Field(default=0, ge=0, le=1000)
 
     sandbox_runtime: Literal["auto", "docker", "gvisor", "bubblewrap", "fake"] = "auto"
     sandbox_tier_floor: Literal["vm", "gvisor", "runc", "bwrap"] | None = None

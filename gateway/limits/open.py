@@ -29,6 +29,7 @@ async def open_limiter(
     clock: Callable[[], float],
     failure: str = "share",
     gateways: int = 1,
+    lease: int = 0,
     watcher: Watcher | None = None,
 ) -> Opened:
     """With the counters as `counts` has them: everything answered before is counted."""
@@ -36,7 +37,7 @@ async def open_limiter(
         memory = MemoryLimiter(clock)
         memory.restore(await counts(clock()))
         return Opened(memory)
-    shared = RedisLimiter(clock=clock, failure=parse_failure(failure), watcher=watcher)
+    shared = RedisLimiter(clock=clock, failure=parse_failure(failure), watcher=watcher, lease=lease)
     upkeep = Upkeep(shared, address_of(redis_url), counts=counts, clock=clock, gateways=gateways)
     await upkeep.start()
     return Opened(shared, upkeep.run())

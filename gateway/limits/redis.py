@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from gateway.limits.policy import Failure
-from gateway.limits.redis_ask import Ask, Plans, decision_of
-from gateway.limits.redis_keys import balance
+from gateway.limits.redis_ask import Ask, Lease, Plans, decision_of
+from gateway.limits.redis_keys import EPOCH, balance, counter_of
+from gateway.limits.redis_leases import Leases
 from gateway.limits.redis_script import Scripts, scripts
-from gateway.limits.redis_shadow import Shadow
+from gateway.limits.redis_shadow import Shadow, width_of
 from gateway.limits.redis_wire import Reply, ReplyError, Wire, command
 from gateway.limits.types import Charge, Decision, Limit, LimitState, LimitsUnavailableError
 
@@ -52,9 +53,11 @@ class RedisLimiter:
         watcher: Watcher | None = None,
         programs: Scripts | None = None,
         settle_seconds: float = SETTLE_SECONDS,
+        lease: int = 0,
     ) -> None:
         self._clock = clock
         self._settle_seconds = settle_seconds
+        self._leases = Leases(self._give_back, clock, lease)
         self._watcher = watcher
         self.scripts = programs or scripts()
         self.shadow = Shadow(clock, failure)
@@ -79,12 +82,15 @@ class RedisLimiter:
         """Count the call in every window and reserve its price, or do nothing of it."""
         if not limits and charge is None:
             return _UNLIMITED
+        if charge is None and (leased := self._leases.take(limits)) is not None:
+            return leased
         wire = self._serving
         if wire is None or (charge is not None and self._loop.time() < self._prices_from):
             return self._alone_now(limits, charge)
         plan = self._plans.of(limits)
         ask = Ask(self, plan, charge, self._loop.create_future(), self._loop.time())
-        wire.send(plan.command(charge), ask)
+        ahead = 0 if charge is not None else self._leases.wanted(ask)
+        wire.send(plan.command_ahead(ahead) if ahead else plan.command(charge), ask)
         self._asks.append(ask)
         if self._watch_handle is None:
             self._watch_handle = self._loop.call_later(ANSWER_SECONDS, self._watch)
@@ -161,6 +167,8 @@ class RedisLimiter:
         for state in decision.states:
             limit = state.limit
             self.shadow.learn(limit, limit.quantity - state.remaining, second)
+        if ask.leased_at is not None:
+            decision = self._leases.answered(ask, reply, decision, self._plans.epoch)
         if ask.future.done():
             self._came_late(ask, decision)
         else:
@@ -260,6 +268,7 @@ class RedisLimiter:
         if self._serving is None:
             return
         self._serving = None
+        self._leases.forget_asked()
         self._reason = reason
         self.shadow.is_informed = False
         _log.error("limits are decided without their store: %s", reason)
@@ -286,8 +295,13 @@ class RedisLimiter:
         for charge in refunds:
             self.refund(charge)
 
+    def sweep(self) -> None:
+        """Give back what was counted ahead and is not used in time."""
+        self._leases.sweep()
+
     def stop(self) -> None:
         """No decision goes over the wire any more, because the gateway ends."""
+        self._leases.sweep(everything=True)
         self._serving = None
         if self._watch_handle is not None:
             self._watch_handle.cancel()
@@ -298,6 +312,17 @@ class RedisLimiter:
         self._prices_from = now + self._settle_seconds
         if not is_first:  # then this gateway has reserved something before
             self._refunds_from = now + REFUND_SECONDS
+
+    def _give_back(self, lease: Lease) -> None:
+        """Take calls that were counted and never made out of the counters again."""
+        if self._serving is None or lease.epoch != self._plans.epoch:
+            return  # they stay counted: an error to the safe side
+        for state, bucket in zip(lease.states, lease.buckets, strict=True):
+            limit = state.limit
+            words = (width_of(limit.window), "take", bucket, lease.left, lease.epoch)
+            keys = (counter_of(limit), EPOCH)
+            text = self.scripts.change.text
+            self._serving.send(command("EVAL", text, len(keys), *keys, *words), _NOBODY)
 
     def _disconnected(self) -> None:
         self.trip("lost", "the store cannot be reached")

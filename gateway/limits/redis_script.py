@@ -63,7 +63,7 @@ end
 # quantity of each limit.
 # Answers: -1 the epoch is another · 0 full · 1 admitted · 2 no credit · 3 balance unknown, each
 # followed by what is left and seconds to the next, limit by limit · 4 admitted with calls ahead:
-# how many, microseconds for which they are good, then the same.
+# how many, microseconds for which they are good, then the same, then the bucket of each limit.
 _DECIDE = """
 local count, price = tonumber(ARGV[2]), ARGV[3]
 local held = redis.call('MGET', unpack(KEYS, 1, count + 1))
@@ -122,21 +122,29 @@ for i = 1, count do
   answer[#answer + 1] = reset
   micro = math.min(micro, ((presents[i] + 1) * width - now) * 1000000 - micros)
 end
-if ahead > 0 then answer[3] = micro end
+if ahead > 0 then
+  answer[3] = micro
+  for i = 1, count do answer[#answer + 1] = presents[i] end
+end
 return answer
 """
 
-# KEYS: a counter. ARGV: width, `raise` or `add` or `take`, then bucket and count, newest first.
+# KEYS: a counter, and the epoch where it must still hold. ARGV: width, `raise` or `add` or `take`,
+# then bucket and count, newest first, and the epoch's value if its key is there.
 # `raise` brings the total up to that of these calls; `add` adds all; `take` takes them out.
 _CHANGE = """
-local width, how = tonumber(ARGV[1]), ARGV[2]
+local width, how, last = tonumber(ARGV[1]), ARGV[2], #ARGV
+if KEYS[2] then
+  if redis.call('GET', KEYS[2]) ~= ARGV[last] then return 0 end
+  last = last - 1
+end
 local text, present, oldest, total, current = load(redis.call('GET', KEYS[1]), width)
 local all = '<' .. string.rep('I4', 61)
 local slots = {unpack4(all, text or string.rep('\\0', 260), 17)}
 slots[62] = nil
 slots[present % 61 + 1] = current
 local changes, sum = {}, 0
-for i = 3, #ARGV, 2 do
+for i = 3, last, 2 do
   local bucket, count = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
   if bucket >= present - 60 then
     bucket = math.min(bucket, present)

@@ -123,6 +123,7 @@ class Upkeep:
                     self._limiter.trip("flushed", "the store has lost its memory")
                     return
                 await self._membership.pay(wire)
+                self._limiter.sweep()
             except TimeoutError:
                 self._limiter.trip("timeout", "the store does not answer in time")
             except OSError:

@@ -71,12 +71,18 @@ class Database:
 class Shared:
     """A limiter on Redis whose clock is set by hand before each decision."""
 
-    def __init__(self, clock: Clock, failure: Mapping[str, Failure] | None, gateways: int) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        failure: Mapping[str, Failure] | None = None,
+        gateways: int = 1,
+        lease: int = 0,
+    ) -> None:
         self._clock = clock
         self._told: float | None = None
         self.database = Database()
         self.limiter = RedisLimiter(
-            clock=clock, failure=failure, programs=scripts(BY_HAND), settle_seconds=0
+            clock=clock, failure=failure, programs=scripts(BY_HAND), settle_seconds=0, lease=lease
         )
         self._gateways = gateways
 
@@ -133,12 +139,16 @@ async def shared(
     server: RedisServer,
     failure: Mapping[str, Failure] | None = None,
     gateways: int = 1,
+    lease: int = 0,
+    *,
+    is_first: bool = True,
 ) -> AsyncIterator[Shared]:
-    """In an empty Redis."""
-    server.flush()
-    with server.client() as client:
-        client.set(f"{{sandgate}}{_CLOCK_KEY}", int(clock.now))
-    made = Shared(clock, failure, gateways)
+    """In an empty Redis; one that is not the first finds it as the others left it."""
+    if is_first:
+        server.flush()
+        with server.client() as client:
+            client.set(f"{{sandgate}}{_CLOCK_KEY}", int(clock.now))
+    made = Shared(clock, failure, gateways, lease)
     await made.open(server.url)
     try:
         yield made
@@ -153,10 +163,13 @@ async def gateway(
     clock: Callable[[], float] = time.time,
     failure: str = "share",
     gateways: int = 1,
+    lease: int = 0,
     database: Database | None = None,
 ) -> AsyncIterator[RedisLimiter]:
     """The limiter of one gateway, with the store's own clock and all that runs beside it."""
-    limiter = RedisLimiter(clock=clock, failure=parse_failure(failure), settle_seconds=0)
+    limiter = RedisLimiter(
+        clock=clock, failure=parse_failure(failure), settle_seconds=0, lease=lease
+    )
     counts = (database or Database()).counts
     upkeep = Upkeep(limiter, address_of(url), counts=counts, clock=clock, gateways=gateways)
     await upkeep.start()

@@ -12,10 +12,10 @@ from gateway.limits.types import Limit, LimitsUnavailableError, Window
 from tests.support.limiters import gateway, joined
 from tests.support.redis_server import RedisServer, redis_server
 
-QUANTITY = 12
+QUANTITY = 40
 DAY = (Limit("tenant:t", Window.DAY, QUANTITY), Limit("key:k", Window.HOUR, QUANTITY))
 
-calls = st.tuples(st.just("call"), st.integers(0, 2), st.integers(1, 5))
+calls = st.tuples(st.just("call"), st.integers(0, 2), st.integers(1, 12))
 troubles = st.tuples(st.sampled_from(["kill", "start", "hang", "resume", "flush", "pause"]))
 histories = st.lists(st.one_of(calls, calls, troubles), max_size=14)
 
@@ -79,12 +79,14 @@ class Story:
 
 
 @pytest.mark.parametrize(
-    ("gateways", "failure"), [(1, "share"), (3, "deny")], ids=["one shares", "three deny"]
+    ("gateways", "failure", "lease"),
+    [(1, "share", 0), (3, "deny", 0), (1, "share", 5), (2, "deny", 5)],
+    ids=["one shares", "three deny", "one leases", "two lease"],
 )
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=histories)
 def test_no_history_admits_more_than_the_limit(
-    gateways: int, failure: str, history: list[tuple[str, ...]]
+    gateways: int, failure: str, lease: int, history: list[tuple[str, ...]]
 ) -> None:
     async def run() -> None:
         with redis_server() as server:
@@ -92,7 +94,7 @@ def test_no_history_admits_more_than_the_limit(
                 limiters = await asyncio.gather(
                     *(
                         stack.enter_async_context(
-                            gateway(server.url, gateways=gateways, failure=failure)
+                            gateway(server.url, gateways=gateways, failure=failure, lease=lease)
                         )
                         for _ in range(gateways)
                     )
