@@ -144,6 +144,8 @@ class Changes:
                 await self._compare()
             except (SandgateError, TimeoutError) as error:
                 _log.warning("generation_not_read", error=repr(error))
+            except Exception:  # noqa: BLE001 - without this look a lost message stays lost
+                _log.exception("generation_not_compared")
 
     async def _compare(self) -> None:
         """Whether all that has happened was told; if not, everything counts as changed."""
