@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 DOUBT_SECONDS = 5.0  # so long a stream outlives that nobody can tell whether its key is good
 _AGAIN_SECONDS = 0.25  # between two attempts to find out
 _AT_ONCE = 50  # looks at the same time
+OLD_GENERATIONS = 4  # of an API that may keep a sandbox for the streams they have
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 60.0
 
 
@@ -199,6 +200,7 @@ class Streams:
             fresh, self._fresh = self._fresh[:_AT_ONCE], self._fresh[_AT_ONCE:]
             new = [(self._pairs[token], token) for token in fresh if token in self._pairs]
             unknown = await asyncio.gather(*(self._look_at(*look) for look in [*looks, *new]))
+            self._thin_out({pair[1] for pair, _ in looks})
             again = {pair for pair in unknown if pair is not None and pair in self._groups}
             if again:
                 asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._doubt, again)
@@ -248,9 +250,7 @@ class Streams:
         return None
 
     async def _serves(self, target: Target, destination: Destination) -> bool:
-        """Whether a call like the one that opened the stream may still reach its sandbox."""
-        if target.spec.generation != destination.route.generation:
-            return False
+        """Whether its version does. A reload puts a fresh sandbox beside the stream's own."""
         if not target.is_pinned:
             return _has_version(destination.route, target.spec.version_id)
         try:
@@ -258,6 +258,18 @@ class Streams:
         except VersionNotFoundError:
             return False
         return True
+
+    def _thin_out(self, api_ids: set[str]) -> None:
+        """Reload after reload, each with a stream, must not hold sandbox after sandbox."""
+        for api_id in api_ids:
+            held: dict[int, list[tuple[Pair, int]]] = {}
+            for pair, group in self._groups.items():
+                if pair[1] == api_id:
+                    for token, stream in group.streams.items():
+                        held.setdefault(stream.target.spec.generation, []).append((pair, token))
+            for generation in sorted(held)[: -OLD_GENERATIONS - 1]:
+                for pair, token in held[generation]:
+                    self._close(pair, [token], RETIRED)
 
     def _nobody_knows(self, pair: Pair, group: _Group) -> Pair | None:
         """A key that may have been revoked does not stay open for long."""

@@ -126,7 +126,6 @@ async def test_news_alone_close_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"generation": 7}, (1012, "version_retired")),
         ({"versions": ()}, (1012, "version_retired")),
         ({"status": "paused"}, (1012, "api_paused")),
         ({"status": "suspended"}, (1008, "api_suspended")),
@@ -141,6 +140,24 @@ async def test_a_version_that_serves_no_more_closes_its_streams(
         desk.change(**changes)
         await desk.until_closed()
         assert desk.codes() == [code]
+
+
+async def test_a_reload_leaves_streams_where_they_are() -> None:
+    """In the sandbox of before, which stays for them; but not in any number of such."""
+    async with running() as desk:
+        for generation in range(1, 6):
+            desk.change(generation=generation)
+            await desk.open()
+            await desk.open()
+        await desk.settled()
+        assert desk.reasons == []
+        desk.change(generation=6)
+        await desk.open()
+        desk.news.publish("api", desk.route.api_id)
+        await desk.until_closed(2)
+        await desk.settled()
+        assert desk.codes() == [(1012, "version_retired")] * 2
+        assert len(desk.streams) == 9
 
 
 async def test_an_api_that_is_gone_closes_its_streams() -> None:

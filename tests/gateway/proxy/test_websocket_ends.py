@@ -136,7 +136,7 @@ async def test_a_revoked_key_closes_with_1008(path: DataPath) -> None:
 async def test_a_retired_version_closes_with_1012(path: DataPath) -> None:
     route, key = path.serve(accepts(silent))
     async with opened(f"ws://127.0.0.1:{path.port}/{route.api_id}", key) as socket:
-        path.change(route, generation=route.generation + 1)
+        path.change(route, versions=())
         assert await closed(socket) == (1012, "Another version serves now; connect again.")
 
 
