@@ -60,6 +60,9 @@ begin
     elsif old.ends_at is not null and (new.ends_at is null or new.ends_at > old.ends_at) then
         perform private.refuse(409, 'key_replaced', 'The end of a replaced key stays.');
     end if;
+    if new.revoked_at is not null then
+        new.revoked_reason := coalesce(new.revoked_reason, 'nothing is left that it opened');
+    end if;
     new.generation := old.generation + 1;
     return new;
 end

@@ -171,3 +171,11 @@ async def test_a_report_revokes_what_exists_and_tells_which(
         "select actor, action, target_id from audit_log where action like 'key.r%'"
     )
     assert [tuple(one) for one in audited] == [("leak report", "key.revoke", api.key.id)]
+
+
+async def test_a_key_whose_last_api_goes_says_why_it_is_revoked(
+    owner: asyncpg.Connection, database: Database, api: MadeApi
+) -> None:
+    await database.rpc("delete_api", {"p_api_id": api.id}, identity=SERVICE)
+    reason = await owner.fetchval("select revoked_reason from consumer_api_keys")
+    assert reason == "nothing is left that it opened"

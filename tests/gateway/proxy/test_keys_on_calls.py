@@ -1,7 +1,5 @@
 """What a key is narrowed to, and its end, as callers meet them on real sockets."""
 
-import pytest
-
 from gateway.auth.keys import hash_key
 from tests.support.datapath import SECRET, DataPath
 from tests.support.rawhttp import Answer, ok, replies, serve_forever
@@ -38,32 +36,32 @@ async def test_403_outside_of_its_scopes_reaches_nobody_and_counts_nowhere(
     assert len(path.records()) == 3
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "/open/../closed",
-        "/open/..",
-        "/open/%2e%2e/closed",
-        "/open/%2E%2e%2fclosed",
-        "/open/%252e%252e/closed",
-        "/open//closed",
-        "/open/a%2Fb",
-        "/open/..;/closed",
-        "/open/a%5c..",
-        "/OPEN/a",
-        "/%6fpen/a",
-        "//items",
-        "/items/",
-        "/items%00",
-        "/./items",
-        "/items/../closed",
-    ],
+TRICKS = (
+    "/open/../closed",
+    "/open/..",
+    "/open/%2e%2e/closed",
+    "/open/%2E%2e%2fclosed",
+    "/open/%252e%252e/closed",
+    "/open//closed",
+    "/open/a%2Fb",
+    "/open/..;/closed",
+    "/open/a%5c..",
+    "/OPEN/a",
+    "/%6fpen/a",
+    "//items",
+    "/items/",
+    "/items%00",
+    "/./items",
+    "/items/../closed",
 )
-async def test_no_way_around_a_path_scope(path: DataPath, target: str) -> None:
+
+
+async def test_no_way_around_a_path_scope(path: DataPath) -> None:
     route, _ = path.serve(serve_forever)
     key = path.store.add_key(route, scopes={"paths": READING["paths"]})
-    answer = await path.call(f"/{route.api_id}{target}", key)
-    assert answer.status in (400, 403, 404), "and never the app's 200"
+    for target in TRICKS:
+        answer = await path.call(f"/{route.api_id}{target}", key)
+        assert answer.status in (400, 403, 404), f"{target}, and never the app's 200"
     assert path.sandboxes.started == []
 
 
