@@ -71,6 +71,10 @@ class Breaker:
     def __len__(self) -> int:
         return len(self._trouble)
 
+    def __contains__(self, version: str) -> bool:
+        """Whether its last call failed: then each call has to tell how it went."""
+        return version in self._trouble
+
     def admit(self, version: str) -> int:
         """The number of the call that looks, 0 of all others; ApiUnhealthyError: do not send."""
         if version not in self._trouble:  # the warm path

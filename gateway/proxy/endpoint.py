@@ -106,15 +106,16 @@ class Endpoint:
         self._new_id = RequestIds()
         self._stamp = Stamp(generation)
         self._closing = Closing(recorder, limiter, observe)
-        self._memory = Remembering(clock)
+        self._memory = Remembering(time.monotonic)
+        breaker = Breaker(time.monotonic)
         self._websockets = WebSockets(leases, limiter, streams, self._closing.end)
         self._forwarding = Forwarding(
-            resolver, leases, streams, self._websockets, Breaker(time.monotonic), self._closing,
+            resolver, leases, streams, self._websockets, breaker, self._closing,
             validators, body_bytes=body_bytes,
         )  # fmt: skip
         self._warm = Warm(
             self, resolver, verifier, limiter, leases, recorder, self._grants, self._closing,
-            call_seconds=call_seconds, body_bytes=body_bytes, clock=clock,
+            breaker, call_seconds=call_seconds, body_bytes=body_bytes, clock=clock,
         )  # fmt: skip
 
     def at_once(self, request: Request) -> bool:

@@ -18,6 +18,7 @@ from gateway.errors import SandgateError
 from gateway.limits.headers import RateLines
 from gateway.limits.types import Charge, Decision, Limiter
 from gateway.metering.recorder import Grant, Recorder
+from gateway.proxy.breaker import Breaker
 from gateway.proxy.call import Call
 from gateway.proxy.closing import Closing
 from gateway.proxy.documents import DOCUMENT, PAGE
@@ -116,6 +117,7 @@ class Warm:
         recorder: Recorder,
         grants: Grants,
         closing: Closing,
+        breaker: Breaker,
         *,
         call_seconds: float,
         body_bytes: int,
@@ -129,6 +131,7 @@ class Warm:
         self._leases = leases
         self._recorder = recorder
         self._grants = grants
+        self._breaker = breaker
         self._call_seconds = call_seconds
         self._body_bytes = min(body_bytes, BODY_BYTES)
         self._clock = clock
@@ -153,9 +156,12 @@ class Warm:
         if not route.versions or not route.settings.is_plain or refusal(route, key) is not None:
             return False
         grant = self._grants.of(key, route)
-        if grant.price and not self._recorder.healthy:
+        target = self._resolver.pick(destination)
+        is_in_trouble = target.spec.version_id in self._breaker
+        if is_in_trouble or (grant.price and not self._recorder.healthy):
             return False
         flight = Flight(self, request, opened, grant)
+        flight.target = target
         call = flight.call = self.general.new_call(request)
         call.address(opened.reference)
         call.settings, call.key = route.settings, key
@@ -163,7 +169,6 @@ class Warm:
             address = call.client[0] if call.client else ""
             if grant.restriction.refusal(call.method, call.path, address) is not None:
                 return False
-        flight.target = self._resolver.pick(destination)
         charge = Charge(grant.caller_tenant_id, grant.price) if grant.price else None
         decided = self._limiter.decide(grant.limits, charge)
         if isinstance(decided, Decision):

@@ -5,6 +5,7 @@ import asyncio
 from gateway.store.call_settings import CallSettings, Cors
 from tests.support.datapath import DataPath, data_path
 from tests.support.rawhttp import Answer, ok, read_request, replies, serve_forever
+from tests.support.waiting import until
 
 PAGE = "https://app.example.com"
 CORS = CallSettings(cors=Cors((PAGE,), credentials=True))
@@ -224,3 +225,43 @@ async def test_names_below_the_base_domain_that_are_no_apis_lead_nowhere() -> No
         for name in ("nobody", f"a.{route.slug}", "xn--x", route.api_id, ""):
             answer = await on(path, f"{name}.apis.test", key, f"/{route.slug}")
             assert (answer.status, answer.json()["code"]) == (404, "api_not_found")
+
+
+class Moody:
+    """A sandbox that answers well, badly, or when the test says so, as the path wants it."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.waiting = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        while True:
+            path = (await read_request(reader)).split(b" ")[1]
+            if path == b"/late":
+                self.waiting += 1
+                await self.gate.wait()
+            writer.write(b"nonsense\r\n\r\n" if path == b"/bad" else ok())
+            await writer.drain()
+
+
+async def test_calls_for_which_all_is_at_hand_are_refused_too(path: DataPath) -> None:
+    sandbox = Moody()
+    route, key = path.serve(sandbox)
+    where = f"/{route.api_id}"
+    calls = [asyncio.create_task(path.call(f"{where}/late", key)) for _ in range(8)]
+    await until(lambda: sandbox.waiting == 8)
+    sandbox.gate.set()
+    await asyncio.gather(*calls)  # now there are connections
+    codes = [(await path.call(f"{where}/bad", key)).json()["code"] for _ in range(5)]
+    assert codes == ["api_bad_response"] * 5
+    assert (await path.call(where, key)).status == 503
+
+
+async def test_failures_with_answers_between_them_are_not_in_a_row(path: DataPath) -> None:
+    route, key = path.serve(Moody())
+    where = f"/{route.api_id}"
+    for _ in range(3):
+        for _ in range(4):
+            assert (await path.call(f"{where}/bad", key)).status == 502
+        assert (await path.call(where, key)).status == 200
