@@ -43,6 +43,7 @@ from gateway.metrics import Metrics
 from gateway.operations.crash_loops import CrashLoops
 from gateway.operations.health import Part, Probe
 from gateway.operations.ports import Services
+from gateway.operations.turns import Turns
 from gateway.proxy.activate import Activation
 from gateway.proxy.documents import Documents
 from gateway.proxy.endpoint import Endpoint
@@ -109,6 +110,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
                 clock=clock,
                 key_secret=secrets.key_hash_secret,
                 code_bytes=settings.code_bytes,
+                turns=Turns(folder=RunPaths(run_dir).gateways),
             ),
             sessions=people.sessions,
             admin_key=secrets.admin_api_key.get_secret_value(),
