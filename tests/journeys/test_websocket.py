@@ -126,6 +126,17 @@ def test_a_revoked_key_closes_what_it_opened(api: Deployed) -> None:
         assert other.recv(20) == "not me"
 
 
+def test_a_reload_leaves_it_where_it_is(api: Deployed) -> None:
+    """In the sandbox of before, which stays for it."""
+    with opened(api) as socket:
+        with api.made.client(Authorization=f"Bearer {api.made.first['admin_api_key']}") as admin:
+            for _ in range(2):
+                assert admin.post(f"/admin/reload/{api.id}").status_code == 200
+                assert api.ask("/")["version"] == 1
+        socket.send("still here")
+        assert socket.recv(20) == "still here"
+
+
 def test_a_redeploy_closes_with_1012_and_the_next_one_is_served_anew(api: Deployed) -> None:
     with opened(api) as socket:
         code = APP.replace('"version": 1', '"version": 2')
