@@ -25,7 +25,8 @@ from tests.support.redis_server import RedisServer
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(900)]
 
 CALLERS = 8
-SLOWEST_SECONDS = 2.0  # a call that met the trouble first; the time to give up on Redis is 25 ms
+AWAY = ("killed", "hung", "slowed")  # long enough that answers have to say so
+SLOWEST_SECONDS = 5.0  # of calls that met the trouble first, also on a busy machine
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Seen:
     statuses: Counter[int] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     broken: int = 0
+    degraded: int = 0  # answers that said that the limits were decided without the store
     seconds: list[float] = field(default_factory=list)
 
     def worst_ms(self) -> float:
@@ -58,6 +60,7 @@ async def under_load(client: aiohttp.ClientSession, path: str) -> AsyncIterator[
                 continue
             seen.seconds.append(time.perf_counter() - begin)
             seen.statuses[answer.status] += 1
+            seen.degraded += answer.headers.get("x-sandgate-limits") == "degraded"
             if answer.status != 200:
                 seen.codes[body["code"]] += 1
                 await asyncio.sleep(0.02)
@@ -161,12 +164,13 @@ TROUBLES: dict[str, Trouble] = {
 
 
 async def until_whole(made: Installation) -> float:
-    """Seconds until /ready no longer tells of a store that is away."""
+    """Seconds until /ready says again that the store decides."""
     begin = time.monotonic()
     async with aiohttp.ClientSession(made.url) as client, asyncio.timeout(READY_SECONDS):
         while True:
             async with client.get("/ready") as answer:
-                if answer.status == 200 and "degraded" not in (await answer.text()).lower():
+                limits = (await answer.json())["parts"]["limits"]
+                if answer.status == 200 and not limits["reason"]:
                     return time.monotonic() - begin
             await asyncio.sleep(0.05)
 
@@ -210,9 +214,11 @@ async def _every_trouble(
                 await well_again(name, redis, slow)
                 whole = await until_whole(made)
             note(f"redis {name}, answers", dict(seen.statuses))
+            note(f"redis {name}, answers that say degraded", seen.degraded)
             note(f"redis {name}, refusals", dict(seen.codes))
             note(f"redis {name}, slowest call ms", seen.worst_ms())
             note(f"redis {name}, whole again after seconds", round(whole, 2))
             assert set(seen.statuses) == {200}, (name, seen)
             assert not seen.broken
+            assert seen.degraded or name not in AWAY
             assert max(seen.seconds) < SLOWEST_SECONDS
