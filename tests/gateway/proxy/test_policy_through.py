@@ -129,6 +129,25 @@ async def test_a_fresh_answer_is_given_again_and_counted_like_any_call(path: Dat
     assert (await path.call(f"/{route.api_id}/x")).status == 401
 
 
+async def test_answers_without_a_body_or_a_length_are_given_again_whole(path: DataPath) -> None:
+    fresh = b"cache-control: max-age=60\r\n"
+    chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n" + fresh
+    chunked += b"\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    empty = b"HTTP/1.1 204 No Content\r\n" + fresh + b"\r\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n" + fresh + b"\r\n"
+    for method, given, status, body in (
+        ("GET", chunked, 200, b"abcde"),
+        ("GET", empty, 204, b""),
+        ("HEAD", head, 200, b""),
+    ):
+        route, key = path.serve(replies(given), settings=CallSettings(cache=True))
+        for _ in range(3):
+            answer = await path.call(f"/{route.api_id}", key, method=method)
+            assert (answer.status, answer.body, answer.is_whole) == (status, body, True)
+            if method == "HEAD":
+                assert answer.header(b"content-length") == b"5"
+
+
 async def test_what_must_not_be_kept_is_asked_for_each_time(path: DataPath) -> None:
     for headers in (
         (),
