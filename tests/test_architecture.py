@@ -18,7 +18,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.control", "gateway.proxy"),
     ("gateway.operations", "gateway.data"),
     ("gateway.auth", "gateway.limits", "gateway.metering", "gateway.store"),
-    ("gateway.problems", "gateway.metrics", "gateway.middleware", "gateway.secrets"),
+    (
+        "gateway.problems",
+        "gateway.metrics",
+        "gateway.middleware",
+        "gateway.secrets",
+        "gateway.server",
+    ),
     (
         "gateway.errors",
         "gateway.settings",
