@@ -62,7 +62,7 @@ class Handshake(NamedTuple):
 class Agreement(NamedTuple):
     """What both agreed on, and the head that tells the caller."""
 
-    headers: Sequence[Field]
+    headers: list[Field]
     is_compressed: bool
 
 

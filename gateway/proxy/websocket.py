@@ -16,15 +16,17 @@ from gateway.proxy.errors import (
     ApiBadResponseError,
     ApiDiedError,
     ApiTimeoutError,
+    ClientGoneError,
     MeteringUnavailableError,
     UnreadError,
 )
-from gateway.proxy.forward import head_bytes
+from gateway.proxy.forward import app_headers, head_bytes
 from gateway.proxy.handshake import Agreement, Handshake, agree
 from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import Field, RequestHead
 from gateway.proxy.leases import Leases
 from gateway.proxy.loan import Loan, loan, loan_at_once
+from gateway.proxy.mapping import mapped
 from gateway.proxy.resolve import Target
 from gateway.proxy.streams import Streams
 from gateway.proxy.tunnel import Tunnel
@@ -156,7 +158,7 @@ class WebSockets:
         if not self._end(call, None):
             raise MeteringUnavailableError
         _begun(call)
-        opening.upgrade.refuse(head.status, [*head.headers, *_own_headers(call)], body)
+        opening.upgrade.refuse(head.status, [*app_headers(call, head), *_own_headers(call)], body)
 
 
 def check_enabled(handshake: Handshake | None, settings: WebSocketSettings) -> None:
@@ -173,9 +175,28 @@ async def _ask(opening: Opening, connection: Connection) -> AnswerHead:
     connection.begin(is_head=False, is_upgrade=True)
     connection.send(head_bytes(call, request, seconds))
     connection.sent()
-    while connection.head is None:
-        await _news(call, connection)
-    return connection.head
+    call.handed_at = time.perf_counter()
+    watch = _Watch(connection)
+    call.asked.when_gone(watch.left)
+    try:
+        while connection.head is None:
+            await _news(call, connection)
+        return connection.head
+    finally:
+        watch.is_over = True
+
+
+class _Watch:
+    """A caller that leaves before there is an answer ends its call in the sandbox."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.is_over = False
+
+    def left(self) -> None:
+        """It is gone."""
+        if not self.is_over:
+            self._connection.fail(ClientGoneError())
 
 
 async def _body(call: Call, connection: Connection) -> bytes:
@@ -208,11 +229,7 @@ def _begun(call: Call) -> None:
 
 def _own_headers(call: Call) -> list[Field]:
     """What only the gateway may set."""
-    return [
-        *call.own_headers,
-        (b"x-request-id", call.request_id.encode()),
-        (b"x-process-time", b"%.6f" % (call.begun_at - call.started)),
-    ]
+    return [*call.own_headers, *call.stamp.fields(call)]
 
 
 def _log_end(request_id: str, seconds: float, tunnel: Tunnel) -> None:
@@ -228,5 +245,6 @@ def _log_end(request_id: str, seconds: float, tunnel: Tunnel) -> None:
 
 
 def _hello(call: Call, agreed: Agreement) -> bytes:
-    fields = [*agreed.headers, *_own_headers(call)]
+    headers = mapped(agreed.headers, call.root, call.asked.head.host)
+    fields = [*headers, *_own_headers(call)]
     return _SWITCHING + b"".join([b"%b: %b\r\n" % field for field in fields]) + b"\r\n"

@@ -48,12 +48,14 @@ async def test_the_app_sees_the_handshake_without_the_key(path: DataPath) -> Non
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append(await read_request(reader))
-        writer.write(switching(heads[0], b"X-Own: 1"))
+        writer.write(switching(heads[0], b"X-Own: 1", b"Set-Cookie: a=b; Path=/x"))
         await echo_frames(reader, writer)
 
     async with through(path, handle, compression=None) as socket:
         assert socket.response is not None
         assert socket.response.headers["x-own"] == "1"
+        (api_id,) = path.store.routes
+        assert f"Path=/{api_id}/x" in socket.response.headers["set-cookie"]
         assert "x-ratelimit-limit" in socket.response.headers
     lines = heads[0].split(b"\r\n")
     assert lines[0] == b"GET /ws?q=%20a HTTP/1.1"
