@@ -7,7 +7,7 @@ from typing import Any
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.policy import parse_failure
 from gateway.limits.redis import RedisLimiter, Watcher
-from gateway.limits.redis_membership import Counts, StoreUnfitError, fields, require_one_server
+from gateway.limits.redis_membership import Counts, StoreUnfitError, fields, require_fit
 from gateway.limits.redis_upkeep import Upkeep
 from gateway.limits.redis_wire import ReplyError, address_of, connect
 
@@ -59,5 +59,5 @@ async def look_at(redis_url: str) -> str:
         raise StoreUnfitError(f"{address!r} refuses: {error}") from None
     except (OSError, TimeoutError) as error:
         raise StoreUnfitError(f"{address!r} does not answer: {error}") from None
-    require_one_server(info)
+    require_fit(info)
     return f"{info.get('redis_version', 'unknown')} at {address!r}"

@@ -54,8 +54,10 @@ class RedisLimiter:
         programs: Scripts | None = None,
         settle_seconds: float = SETTLE_SECONDS,
         lease: int = 0,
+        patience: float = ANSWER_SECONDS,
     ) -> None:
         self._clock = clock
+        self._patience = patience
         self._settle_seconds = settle_seconds
         self._leases = Leases(self._give_back, clock, lease)
         self._watcher = watcher
@@ -93,7 +95,7 @@ class RedisLimiter:
         wire.send(plan.command_ahead(ahead) if ahead else plan.command(charge), ask)
         self._asks.append(ask)
         if self._watch_handle is None:
-            self._watch_handle = self._loop.call_later(ANSWER_SECONDS, self._watch)
+            self._watch_handle = self._loop.call_later(self._patience, self._watch)
         return ask.future
 
     async def admit(self, limits: Sequence[Limit], charge: Charge | None = None) -> Decision:
@@ -139,6 +141,11 @@ class RedisLimiter:
             raise LimitsUnavailableError from error
 
     @property
+    def patience(self) -> float:
+        """Seconds within which the store has to answer."""
+        return self._patience
+
+    @property
     def serving(self) -> Wire | None:
         """The wire over which decisions go; None while they are made here."""
         return self._serving
@@ -157,7 +164,8 @@ class RedisLimiter:
         if type(reply) is not list:
             self._refused(ask, reply)
             return
-        self._failures = 0
+        if not ask.is_late:
+            self._failures = 0
         if reply[0] == -1:
             self.trip("flushed", "the store has lost its memory")
             self._finish_alone(ask)
@@ -240,13 +248,13 @@ class RedisLimiter:
             self._is_graced = False
             return
         now = self._loop.time()
-        left = self._asks[0].sent + ANSWER_SECONDS - now
+        left = self._asks[0].sent + self._patience - now
         if left <= 0 and not self._is_graced:
             self._is_graced, left = True, GRACE_SECONDS
         elif left <= 0:
             self._is_graced = False
             self._overdue(now)
-            left = self._asks[0].sent + ANSWER_SECONDS - now if self._asks else ANSWER_SECONDS
+            left = self._asks[0].sent + self._patience - now if self._asks else self._patience
         self._watch_handle = self._loop.call_later(max(left, 0.001), self._watch)
 
     def _overdue(self, now: float) -> None:
@@ -254,7 +262,7 @@ class RedisLimiter:
         if self._watcher is not None:
             self._watcher.limits_failed("timeout")
         late = []
-        while self._asks and self._asks[0].sent + ANSWER_SECONDS <= now:
+        while self._asks and self._asks[0].sent + self._patience <= now:
             late.append(self._asks.popleft())
         for ask in late:
             ask.is_late = True

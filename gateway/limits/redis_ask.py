@@ -10,7 +10,7 @@ from gateway.limits.redis_shadow import width_of
 from gateway.limits.redis_wire import Reply, command
 from gateway.limits.types import Charge, Decision, Limit, LimitState
 
-_PLANS_MAX = 50_000
+_PLANS_MAX = 20_000
 LEASE_SECONDS = 1.0  # at most; then what is left is given back
 ADMITTED_AHEAD = 4  # the script's answer
 

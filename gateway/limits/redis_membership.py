@@ -36,12 +36,21 @@ class StoreUnfitError(Exception):
     """This Redis cannot carry the limits; says why."""
 
 
-def require_one_server(info: Mapping[str, str]) -> None:
-    """A cluster is refused: one decision spans keys of several subjects, so of several slots."""
+def require_fit(info: Mapping[str, str]) -> None:
+    """A cluster is refused: one decision spans keys of several subjects, so of several slots.
+
+    So is a server that drops keys when it is full: dropped counters would let calls through.
+    """
     if info.get("cluster_enabled") == "1":
         raise StoreUnfitError(
             "a Redis Cluster cannot decide over tenant, API and key in one step; "
             "use one server, with replicas if it may not fail"
+        )
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction" and info.get("maxmemory", "0") != "0":
+        raise StoreUnfitError(
+            f"it forgets counters when its memory is full (maxmemory-policy {policy}); "
+            "set maxmemory-policy noeviction"
         )
 
 
@@ -72,7 +81,7 @@ class Membership:
     async def join(self, wire: Wire) -> None:
         """Be in step with the store: afterwards it knows all that this gateway knows."""
         info = fields(await wire.ask("INFO"))
-        require_one_server(info)
+        require_fit(info)
         seconds, micros = map(int, await wire.ask("TIME"))
         self._late = math.ceil(max(0.0, seconds + micros / 1e6 - self._clock()))
         run = info["run_id"]

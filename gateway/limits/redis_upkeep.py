@@ -17,6 +17,7 @@ CONNECT_SECONDS = 1.0
 HEARTBEAT_SECONDS = 1.0
 PAUSES = (0.02, 1.0)  # between two probes, first and longest
 INFORM_AFTER = (0.0, 3.0, 30.0)  # when the database is asked while alone; the last one again
+INFORMED_SECONDS = 1.0
 
 # what a store or a database that is unwell may answer, or not
 _TROUBLE = (OSError, TimeoutError, ReplyError, SandgateError, ValueError, KeyError)
@@ -39,6 +40,8 @@ class Upkeep:
         self._counts = counts
         self._clock = clock
         self._wire: Wire | None = None
+        self._loop = asyncio.get_running_loop()
+        self._informed_until = 0.0
         self._membership = Membership(limiter.scripts, limiter.shadow, counts, clock, gateways)
 
     async def start(self) -> None:
@@ -99,10 +102,11 @@ class Upkeep:
         wire = self._wire
         if wire is None or not wire.is_open:
             wire = self._wire = await connect(self._address, CONNECT_SECONDS)
+        await self._probe(wire)
         losses, is_first = self._membership.losses, not self._membership.epoch
         try:
-            await wire.ask("PING")
             await self._membership.join(wire)
+            wire.require_open()
         except BaseException:
             wire.abort()
             raise
@@ -110,6 +114,17 @@ class Upkeep:
             self._limiter.lost_memory(is_first=is_first)
         self._limiter.open(wire, self._membership.epoch)
         _log.info("limits are decided by the store at %r", self._address)
+
+    async def _probe(self, wire: Wire) -> None:
+        """It must answer as fast as it will have to; what was late before comes first."""
+        begin = self._loop.time()
+        try:
+            await wire.ask("PING")
+        except BaseException:
+            wire.abort()
+            raise
+        if self._loop.time() - begin > self._limiter.patience:
+            raise TimeoutError("the store answers too late")
 
     async def _until_trouble(self) -> None:
         """Heartbeats; they also find a store that hangs while nobody calls."""
@@ -141,7 +156,12 @@ class Upkeep:
             await self._inform()
 
     async def _inform(self) -> None:
+        """Not twice within a second: a store that comes and goes must not wear the database out."""
+        if self._loop.time() < self._informed_until:
+            self._limiter.shadow.is_informed = True
+            return
         try:
             self._limiter.shadow.raise_to(await self._counts(self._clock()))
+            self._informed_until = self._loop.time() + INFORMED_SECONDS
         except (OSError, TimeoutError, SandgateError) as error:
             _log.warning("the database cannot tell what was called: %r", error)

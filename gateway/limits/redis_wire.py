@@ -74,11 +74,15 @@ class Wire(asyncio.Protocol):
     async def ask(self, *words: str | bytes | int) -> Reply:
         """Send one command and wait for its answer; a refusal is raised."""
         answer = _Answer(self._loop.create_future())
+        self.require_open()
         self.send(command(*words), answer)
-        if not self.is_open:
-            raise WireLostError("the connection has ended")
         async with asyncio.timeout(ASK_SECONDS):
             return await answer.future
+
+    def require_open(self) -> None:
+        """Raise when nothing can be sent any more."""
+        if not self.is_open:
+            raise WireLostError("the connection has ended")
 
     def abort(self) -> None:
         """Give the connection up; whoever waits is told."""

@@ -71,6 +71,7 @@ def test_killed_redis_is_told_and_the_limit_holds_until_it_is_back(place: Place)
         assert place.limits_part()["ok"] is True
         alone = caller.get(path)
         assert alone.status_code == 200
+        assert alone.headers["x-sandgate-limits"] == "degraded"
         assert "x-ratelimit-remaining" not in alone.headers
         statuses += [caller.get(path).status_code for _ in range(4)]
         place.redis.start(*SHARED)

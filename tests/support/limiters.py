@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.policy import Failure, parse_failure
-from gateway.limits.redis import RedisLimiter
+from gateway.limits.redis import ANSWER_SECONDS, RedisLimiter
 from gateway.limits.redis_script import scripts
 from gateway.limits.redis_upkeep import Upkeep
 from gateway.limits.redis_wire import address_of
@@ -20,6 +20,8 @@ from tests.support.waiting import until
 START = 1_800_000_000.25
 _CLOCK_KEY = "test-clock"
 BY_HAND = f"local now, micros = tonumber(redis.call('GET', '{{sandgate}}{_CLOCK_KEY}')), 0\n"
+
+PATIENT = 10.0  # a busy machine is no trouble of the store
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -82,7 +84,12 @@ class Shared:
         self._told: float | None = None
         self.database = Database()
         self.limiter = RedisLimiter(
-            clock=clock, failure=failure, programs=scripts(BY_HAND), settle_seconds=0, lease=lease
+            clock=clock,
+            failure=failure,
+            programs=scripts(BY_HAND),
+            settle_seconds=0,
+            lease=lease,
+            patience=PATIENT,
         )
         self._gateways = gateways
 
@@ -165,10 +172,15 @@ async def gateway(
     gateways: int = 1,
     lease: int = 0,
     database: Database | None = None,
+    patience: float = ANSWER_SECONDS,
 ) -> AsyncIterator[RedisLimiter]:
     """The limiter of one gateway, with the store's own clock and all that runs beside it."""
     limiter = RedisLimiter(
-        clock=clock, failure=parse_failure(failure), settle_seconds=0, lease=lease
+        clock=clock,
+        failure=parse_failure(failure),
+        settle_seconds=0,
+        lease=lease,
+        patience=patience,
     )
     counts = (database or Database()).counts
     upkeep = Upkeep(limiter, address_of(url), counts=counts, clock=clock, gateways=gateways)
@@ -180,6 +192,7 @@ async def gateway(
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work
+        await upkeep.close()  # a task that never began has not done it
 
 
 async def joined(limiter: RedisLimiter) -> None:
