@@ -1,6 +1,12 @@
 """Call settings as a consumer's browser meets them, through a whole installation."""
 
+import json
+import shutil
+import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -200,3 +206,83 @@ def test_a_deployed_api_begins_anew(place: Installation, api: Any, caller: httpx
         body = {"code": APP + "\n# second\n"}
         assert client.post(f"/api/apis/{api['id']}/versions", json=body).status_code == 201
     assert caller.get("/count?n=3").headers["cache-status"] == "sandgate; fwd=miss; stored"
+
+
+SCRIPT = """<script>
+const api = %s, key = %s;
+async function tell() {
+  const read = async (path, options) => {
+    try {
+      const answer = await fetch(api + path, options);
+      const left = answer.headers.get("x-ratelimit-remaining");
+      return [answer.status, (await answer.json()).code ?? "", left !== null];
+    } catch (error) { return ["refused by the browser"]; }
+  };
+  const headers = {Authorization: "Bearer " + key, "X-Own": "1"};
+  const told = [
+    await read("/items/", {headers}), await read("/items/", {}),
+    await read("/count", {method: "POST", headers}), await read("/count", {method: "PUT", headers}),
+  ];
+  await fetch("/", {method: "POST", body: JSON.stringify(told)});
+}
+tell();
+</script>"""
+
+
+class _Page(BaseHTTPRequestHandler):
+    """One page, and what its script tells."""
+
+    page = ""
+    told: list[Any]
+    heard: threading.Event
+
+    def do_GET(self) -> None:
+        self._answer(self.page.encode())
+
+    def do_POST(self) -> None:
+        self.told += json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self._answer(b"")
+        self.heard.set()
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing on stderr."""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="optional: needs chromium")
+def test_a_page_in_a_browser_calls_and_reads_what_it_may(place: Installation) -> None:
+    told, heard = list[Any](), threading.Event()
+    handler = type("Page", (_Page,), {"told": told, "heard": heard})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    origin = f"http://localhost:{server.server_address[1]}"
+    cors = {"origins": [origin], "methods": ["GET", "POST"]}
+    api = place.deploy("Called by a page", APP, call_settings={"cors": cors})
+    address = json.dumps(f"{place.url}/{api['slug']}")
+    handler.page = SCRIPT % (address, json.dumps(api["api_key"]))  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory(prefix="sg-", ignore_cleanup_errors=True) as profile:
+        browser = subprocess.Popen(
+            ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
+             "--no-first-run", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync", f"--user-data-dir={profile}", origin],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            assert heard.wait(40)
+        finally:
+            browser.terminate()
+            browser.wait(20)
+            server.shutdown()
+            server.server_close()
+    assert told == [
+        [200, "", True],
+        [401, "key_missing", False],
+        [200, "", True],
+        ["refused by the browser"],  # not among the methods
+    ]
