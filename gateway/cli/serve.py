@@ -102,7 +102,10 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         await supervisor.keep(KeptPostgres(postgres))
         await migrate(postgres.socket_dir)
         kept = gateways(settings, run_dir, listener, users)
-        await supervisor.keep(*_programs(settings, run_dir, users, kept))
+        door, manager, worker = _programs(settings, run_dir, users)
+        await supervisor.keep(door, manager)
+        await supervisor.keep(*kept, together=True)
+        await supervisor.keep(worker)
         _roll_on_hangup(stack, kept, stop)
         url = base_url(listener)
         client = await stack.enter_async_context(
@@ -145,9 +148,9 @@ def _identities(data_dir: Path, run_dir: Path) -> Identities:
 
 
 def _programs(
-    settings: Settings, run_dir: Path, users: Identities, kept: Sequence[GatewayProcess]
-) -> tuple[ChildProcess, ...]:
-    """Door, manager, gateways and worker, in the order they start."""
+    settings: Settings, run_dir: Path, users: Identities
+) -> tuple[ChildProcess, ChildProcess, ChildProcess]:
+    """Door, manager and worker; the gateways start between the last two."""
     data_dir = settings.data_dir
     own = settings.as_environment() | users.home
     sandgate = (sys.executable, "-m", "gateway.cli.main")
@@ -173,7 +176,7 @@ def _programs(
         environment=DOOR_ENVIRONMENT,
         become=users.door,
     )
-    return (ChildProcess(door), ChildProcess(manager), *kept, ChildProcess(worker))
+    return ChildProcess(door), ChildProcess(manager), ChildProcess(worker)
 
 
 def door_arguments(settings: Settings, run_dir: Path) -> tuple[str, ...]:

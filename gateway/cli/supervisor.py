@@ -65,7 +65,7 @@ class Supervisor:
 
     def __init__(self, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._sleep = sleep
-        self._kept: list[tuple[Kept, asyncio.Task[None]]] = []
+        self._kept: list[list[tuple[Kept, asyncio.Task[None]]]] = []  # what ends together
 
     async def __aenter__(self) -> "Supervisor":
         return self
@@ -73,11 +73,19 @@ class Supervisor:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def keep(self, *things: Kept) -> None:
-        """Start each one now and restart it whenever it ends."""
+    async def keep(self, *things: Kept, together: bool = False) -> None:
+        """Start each one now and restart it whenever it ends.
+
+        Each is stopped before those that were started earlier; things kept `together` all at
+        once.
+        """
+        group: list[tuple[Kept, asyncio.Task[None]]] = []
         for thing in things:
+            if not together or not group:
+                group = []
+                self._kept.append(group)
             await thing.start()
-            self._kept.append((thing, asyncio.create_task(self._watch(thing), name=thing.name)))
+            group.append((thing, asyncio.create_task(self._watch(thing), name=thing.name)))
 
     async def _watch(self, thing: Kept) -> None:
         record, since = Record(), monotonic()
@@ -101,13 +109,16 @@ class Supervisor:
     async def stop(self) -> None:
         """End everything, last started first; safe to call twice."""
         kept, self._kept = self._kept, []
-        for thing, watcher in reversed(kept):
-            watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watcher
-            await thing.stop()
+        for group in reversed(kept):
+            await asyncio.gather(*(self._end(thing, watcher) for thing, watcher in group))
+
+    async def _end(self, thing: Kept, watcher: asyncio.Task[None]) -> None:
+        watcher.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watcher
+        await thing.stop()
 
     @property
     def names(self) -> Sequence[str]:
         """What is kept, in the order it was started."""
-        return [thing.name for thing, _ in self._kept]
+        return [thing.name for group in self._kept for thing, _ in group]

@@ -1,5 +1,6 @@
 """Children are restarted when they end and gone when the supervisor stops."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -43,6 +44,25 @@ async def test_killed_child_is_started_again(tmp_path: Path) -> None:
         second = await another_pid(child, first)
         assert not gone(second)
     assert gone(second)
+
+
+async def test_what_is_kept_together_ends_together(tmp_path: Path) -> None:
+    ending: list[str] = []
+    all_asked = asyncio.Event()
+
+    class Waiting(ChildProcess):
+        async def stop(self) -> None:
+            ending.append(self.name)
+            if len(ending) == 2:
+                all_asked.set()
+            await all_asked.wait()  # never, were they asked one after the other
+            await super().stop()
+
+    pair = [Waiting(Program(name, SLEEPER, tmp_path / "log")) for name in ("a", "b")]
+    async with asyncio.timeout(20), Supervisor() as supervisor:
+        await supervisor.keep(*pair, together=True)
+        assert supervisor.names == ["a", "b"]
+    assert sorted(ending) == ["a", "b"]
 
 
 async def test_stop_ends_children_last_first(tmp_path: Path) -> None:
