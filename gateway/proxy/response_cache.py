@@ -147,12 +147,6 @@ class ResponseCache:
             for entry in list(resource.entries.values()) if resource else ():
                 self._drop(entry)
 
-    def forget(self, api_id: str) -> None:
-        """All of one API."""
-        share = self._shares.get(api_id)
-        for entry in list(share.entries) if share else ():
-            self._drop(entry)
-
     def keep(
         self,
         address: Address,
