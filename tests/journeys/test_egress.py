@@ -179,6 +179,7 @@ def test_a_placeholder_becomes_the_secret_outside_only(
     api.send("PUT", "/secrets/TOKEN", 200, json=body)
     seen = api.ask("/token")
     assert seen != secret
-    assert get(api, "http://api.example.com/swap", header=f"Bearer {seen}")["status"] == 200
-    assert f"x-token: Bearer {secret}" in internet.requests()
+    answer = get(api, "http://api.example.com/swap", header=f"Bearer {seen}")
+    assert answer.get("status") == 200, f"{answer}\n{api.log()}\n{api.made.logs()}"
+    assert f"x-token: Bearer {secret}" in internet.requests(), api.made.logs()
     assert secret not in str(get(api, "http://metadata.example.com/", header=seen))
