@@ -178,8 +178,9 @@ class Membership:
             return
         if await wire.ask("SISMEMBER", redis_keys.told(opening), self._id):
             return
-        await self._raise(wire, self._shadow.known())
-        await self.pay(wire)
+        debts = self._shadow.debts()
+        await self._raise(wire, iter(self._shadow.told()))
+        self._shadow.paid(debts)
         await wire.ask("SADD", redis_keys.told(opening), self._id)
         await wire.ask("EXPIRE", redis_keys.told(opening), 10 * OPENING_SECONDS)
 

@@ -145,6 +145,23 @@ class Shadow:
                 if total and second < seen + _kept(window):
                     yield Debt(subject, window, ((seen // width_of(window), total),))
 
+    def told(self) -> list[Debt]:
+        """What a store without memory must count at least: all that is known and, for each
+        gateway, as many calls as this one admitted alone. The database may have some of these
+        calls, so they are no sums to add, but totals to reach.
+        """
+        second = int(self._clock())
+        totals = {(known.subject, known.window): dict(known.buckets) for known in self.known()}
+        for (subject, window), owed in self._debts.items():
+            buckets = totals.setdefault((subject, window), {})
+            for bucket, count in owed.items():
+                buckets[bucket] = buckets.get(bucket, 0) + count * self.gateways
+        return [
+            Debt(subject, window, tuple(sorted(buckets.items(), reverse=True)))
+            for (subject, window), buckets in totals.items()
+            if max(buckets, default=0) >= second // width_of(window) - BUCKETS
+        ]
+
     def _state(self, limit: Limit, second: int) -> LimitState | None:
         """The limit when it is full for this gateway; None when a call is free."""
         policy = self._failure[limit.subject.partition(":")[0]]

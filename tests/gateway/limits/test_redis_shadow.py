@@ -103,6 +103,16 @@ def test_debts_are_paid_once_and_known_from_then_on() -> None:
     assert [known.total for known in shadow.known()] == [6]
 
 
+@given(st.integers(1, 5), st.lists(st.integers(0, 4), max_size=60))
+def test_gateways_tell_a_store_without_memory_enough_together(
+    gateways: int, callers: list[int]
+) -> None:
+    shadows = [knowing(3, gateways, Clock()) for _ in range(gateways)]
+    admitted = sum(shadows[who % gateways].decide([MINUTE]).admitted for who in callers)
+    told = max(debt.total for shadow in shadows for debt in shadow.told())
+    assert 3 + admitted <= told <= MINUTE.quantity
+
+
 def test_what_left_its_window_is_forgotten() -> None:
     clock = Clock()
     shadow = knowing(5, 1, clock)

@@ -1,6 +1,7 @@
 """A real Redis that is killed, hung, slowed, restarted and flushed: never a call too many."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 
@@ -132,6 +133,23 @@ async def test_lost_memory_comes_back_from_the_database(server: RedisServer) -> 
         await limiter.admit(DAY)  # finds out
         await joined(limiter)
         assert (await limiter.usage_of(DAY))[0].remaining in (29, 30)
+
+
+async def test_what_was_admitted_alone_and_is_in_the_database_counts_once(
+    server: RedisServer,
+) -> None:
+    database = Database()
+    async with gateway(server.url, database=database, patience=PATIENT) as limiter:
+        total = await admitted(limiter, 30)
+        server.kill()
+        await alone(limiter)
+        total += await admitted(limiter, 20)
+        bucket = int(time.time() // 1440)
+        row = {"subject": "tenant:t", "window": "day", "bucket": bucket, "count": total}
+        database.rows = [row]
+        server.start()
+        await joined(limiter)
+        assert total + await admitted(limiter, 100) == 100
 
 
 async def test_a_new_gateway_brings_what_a_dead_one_admitted_alone(server: RedisServer) -> None:
