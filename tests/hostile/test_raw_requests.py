@@ -5,7 +5,8 @@ import contextlib
 
 import pytest
 
-from tests.hostile.raw_requests import GROUPS, ROWS, Row, head
+from tests.hostile.raw_requests import GROUPS, ROWS
+from tests.hostile.raw_rows import Row, head
 from tests.support.datapath import DataPath, data_path
 from tests.support.rawhttp import ok, read_request
 
