@@ -94,9 +94,9 @@ class Rig:
         with installation(*arguments, **{**awake, **environment}) as made:
             yield made
 
-    def deploy(self, made: Installation, name: str, code: str) -> Deployed:
+    def deploy(self, made: Installation, name: str, code: str, **more: Any) -> Deployed:
         """An API whose three windows are there and never full."""
-        deployed = Deployed(made, made.deploy(name, code))
+        deployed = Deployed(made, made.deploy(name, code, **more))
         made.set_limits(deployed.api["tenant_id"], MANY)
         deployed.warm()
         return deployed

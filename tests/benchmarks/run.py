@@ -8,6 +8,7 @@ docs/benchmarks.md tells what each section does.
 import argparse
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,15 @@ def chosen_peers(text: str | None) -> tuple[str, ...]:
     return names
 
 
+def attempt(name: str, measure: Callable[[Rig, Report], None], rig: Rig, report: Report) -> None:
+    """One section; when it breaks, the others are measured all the same and the run fails."""
+    try:
+        measure(rig, report)
+    except Exception as error:
+        traceback.print_exc()
+        report.broke(f"{name}: {error}")
+
+
 def main() -> None:
     """Run the sections, print, write, judge."""
     chosen = options().parse_args()
@@ -76,12 +86,13 @@ def main() -> None:
         for name, measure in SECTIONS.items():
             if not chosen.only or name in chosen.only:
                 begin = time.monotonic()
-                measure(rig, report)
+                attempt(name, measure, rig, report)
                 print(f"  {name}: {time.monotonic() - begin:.0f} s", flush=True)
     report.finish()
     if chosen.output:
         report.write(chosen.output, sys.argv[1:])
-    sys.exit(1 if chosen.strict and not all(bar.held for bar in report.bars) else 0)
+    missed = chosen.strict and not all(bar.held for bar in report.bars)
+    sys.exit(1 if missed or report.broken else 0)
 
 
 if __name__ == "__main__":

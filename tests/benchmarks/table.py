@@ -40,6 +40,7 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
     def add(self, *rows: Row) -> None:
         """Keep and print rows of one section."""
@@ -59,6 +60,10 @@ class Report:
         self.notes.append(text)
         print(f"  {text}", flush=True)
 
+    def broke(self, text: str) -> None:
+        """Something that may not happen on any machine."""
+        self.broken.append(text)
+
     def finish(self) -> None:
         """Print every bar with its verdict."""
         print(f"\n| {'bar':<66} | {'measured':>10} | {'bar':>10} | held |")
@@ -69,6 +74,8 @@ class Report:
             print(f"| {bar.what:<66} | {_short(bar.value):>10} | {limit:>10} | {held:<4} |")
         for text in self.notes:
             print(f"left out: {text}")
+        for text in self.broken:
+            print(f"broken: {text}")
 
     def write(self, path: Path, options: Sequence[str]) -> None:
         """The same as JSON."""
@@ -80,6 +87,7 @@ class Report:
             "rows": [asdict(row) for row in self.rows],
             "bars": [{**asdict(bar), "held": bar.held} for bar in self.bars],
             "left_out": self.notes,
+            "broken": self.broken,
         }  # fmt: skip
         path.write_text(json.dumps(result, indent=2) + "\n")
 

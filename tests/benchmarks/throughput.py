@@ -91,6 +91,9 @@ def _before_one_app(
             section = _SECTION.format(upstream=upstream, connections=connections)
             rows = rounds(rig, ways, section, connections)
             report.add(*rows)
+            for row in rows:
+                if row.way in (MEMORY, REDIS) and row.values["failed"]:
+                    report.broke(f"{row.way}, {section}: {row.values['failed']} calls failed")
             if connections > 1 and upstream == "bare ASGI":
                 report.judge(*bars(rows))
 

@@ -12,6 +12,8 @@ from tests.benchmarks.rig import Deployed, Rig, gateway_pids
 from tests.benchmarks.table import Bar, Report, Row
 
 _AT_ONCE = 20
+_OF_ONE_API = 400  # each of them holds one of the slots that a sandbox has for calls
+_SLOTS = {"concurrency": 1000}
 _SECTION = "idle WebSockets"
 
 
@@ -23,11 +25,14 @@ def measure(rig: Rig, report: Report) -> None:
     """Open them, look, ask each one something, close them."""
     count = rig.sizes["websockets"]
     with rig.ours(CALL_CPU_SECONDS="3600") as made:
-        deployed = rig.deploy(made, "sockets", apps.ECHO)
+        apis = [
+            rig.deploy(made, f"sockets-{number}", apps.ECHO, instances=_SLOTS)
+            for number in range(-(-count // _OF_ONE_API))
+        ]
         rig.pin(made)
         pids = gateway_pids(made)
         try:
-            before, after, echoed = uvloop.run(_open_all(deployed, pids, count))
+            before, after, echoed = uvloop.run(_open_all(apis, pids, count))
         except NotTakenError:
             report.note("WebSockets: the gateway does not take any yet")
             return
@@ -40,12 +45,14 @@ def measure(rig: Rig, report: Report) -> None:
     )
 
 
-async def _open_all(deployed: Deployed, pids: list[int], count: int) -> tuple[float, float, int]:
+async def _open_all(apis: list[Deployed], pids: list[int], count: int) -> tuple[float, float, int]:
     """Memory before and with all of them, and how many echo."""
     gate = asyncio.Semaphore(_AT_ONCE)
-    warm = [await _open(deployed, gate) for _ in range(10)]
+    warm = [await _open(each, gate) for each in apis for _ in range(4)]
     before = rss_mb(pids)
-    opened = await asyncio.gather(*(_open(deployed, gate) for _ in range(count)))
+    opened = await asyncio.gather(
+        *(_open(apis[number % len(apis)], gate) for number in range(count))
+    )
     after = rss_mb(pids)
     echoed = sum(await asyncio.gather(*(_echoes(stream, gate) for stream in opened)))
     for _, writer in [*warm, *opened]:
