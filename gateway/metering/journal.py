@@ -164,7 +164,8 @@ class Journal:
         batch, self._waiting = self._waiting, []
         if batch:
             whole = self._write_lines([line for line, _ in batch])
-            if self._fsync is Fsync.ALWAYS and whole and not self._sync_here(whole):
+            is_open = self._segment is not None  # else it was torn, and synced up to the tear
+            if self._fsync is Fsync.ALWAYS and is_open and not self._sync_here(whole):
                 whole = 0
             tell(batch, whole)
         if self._segment is not None:

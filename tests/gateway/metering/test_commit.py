@@ -128,6 +128,17 @@ async def test_lines_before_a_tear_count_and_the_rest_does_not(tmp_path: Path) -
     assert drained(tmp_path) == [b"one\n"]
 
 
+async def test_a_tear_at_the_very_end_is_told_as_it_is(tmp_path: Path) -> None:
+    """What waits is written when the journal is closed; the disk is full there."""
+    told = Told()
+    journal = journal_on(tmp_path, Disk([6]), Fsync.ALWAYS)
+    told.commit(journal, b"one\n")
+    told.commit(journal, b"two\n")
+    journal.close()
+    assert told.said == [(b"one\n", True), (b"two\n", False)]
+    assert drained(tmp_path) == [b"one\n"]
+
+
 LINES = st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=6), min_size=1, max_size=8)
 
 
