@@ -44,6 +44,7 @@ from gateway.proxy.validation import Validators
 from gateway.proxy.warm import Warm
 from gateway.proxy.websocket import Opening, WebSockets, check_enabled
 from gateway.server.connection import Request
+from gateway.store.routes import Route
 
 _log = logging.getLogger(__name__)
 
@@ -163,7 +164,7 @@ class Endpoint:
             return
         request, handshake = _asked(call)
         target, document = await self._documented(call, destination, request)
-        if document is not None and call.settings.documents == "public":
+        if document is not None and _is_public(destination.route):
             await self._send(call, document, send)
             return
         key = call.key = await self._verified(destination, request, handshake)
@@ -218,7 +219,7 @@ class Endpoint:
         )
         if pin is None and not is_document:
             return None, None
-        if call.settings.documents != "public" or not is_document:
+        if not is_document or not _is_public(destination.route):
             # whoever has no key for an API learns nothing about its versions
             await self._verified(destination, request, None)
         target = await self._resolver.target(destination, pin)
@@ -328,6 +329,12 @@ def _asked(call: Call) -> tuple[RequestHead, Handshake | None]:
     handshake = read_handshake(call.method, head.fields)
     request = read_request(handshake.headers)
     return request._replace(key=request.key or handshake.presented), handshake
+
+
+def _is_public(route: Route) -> bool:
+    """Whether its document is for everybody now."""
+    is_there = route.status == "active" and route.tenant_status == "active"
+    return is_there and route.settings.documents == "public"
 
 
 def _check_restriction(call: Call, grant: Grant) -> None:

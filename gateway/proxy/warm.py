@@ -180,8 +180,8 @@ class Warm:
     def _opened(self, request: Request) -> Opened | str:
         """What the head means; a word when it is not for the warm path."""
         head = request.head
-        if head.upgrade or head.is_http10 or head.method == "HEAD":
-            return "general"
+        if head.upgrade or head.is_http10 or head.method == "HEAD" or head.length is None:
+            return "general"  # chunks among them: here a body goes on as it is, without a frame
         reference = self.general.reference(request)
         if reference is None or reference.pin is not None or reference.path in DOCUMENTS:
             return "general"

@@ -138,6 +138,8 @@ def _origin(target: bytes, host: bytes) -> bytes:
     if absolute is None or absolute[1].lower() != host.lower():
         raise BadRequest(400, "bad_request", "The target is no path of this host.")
     rest = target[absolute.end() :]
+    if rest[:1] not in (b"", b"/", b"?"):
+        raise BadRequest(400, "bad_request", "The target is no path of this host.")
     return rest if rest[:1] == b"/" else b"/" + rest
 
 

@@ -67,6 +67,7 @@ LINES = {
     "asterisk": (b"OPTIONS * HTTP/1.1", 400),
     "authority": (b"GET gateway.test:80 HTTP/1.1", 400),
     "another host's URL": (b"GET http://other.test/ HTTP/1.1", 400),
+    "another host behind an at sign": (b"GET http://gateway.test@other/ HTTP/1.1", 400),
     "user in the URL": (b"GET http://a@gateway.test/ HTTP/1.1", 400),
     "method with a colon": (b"GE:T / HTTP/1.1", 400),
     "long method": (b"G" * 33 + b" / HTTP/1.1", 400),
