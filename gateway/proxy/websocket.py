@@ -1,6 +1,7 @@
 """Opens WebSockets: the app is asked like for any call, and what follows is a tunnel."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from gateway.proxy.loan import Loan, loan, loan_at_once
 from gateway.proxy.mapping import mapped
 from gateway.proxy.resolve import Target
 from gateway.proxy.streams import Streams
-from gateway.proxy.tunnel import Tunnel
+from gateway.proxy.tunnel import LINGER_SECONDS, Tunnel
 from gateway.server.upgrade import Upgrade
 from gateway.store.call_settings import WebSocketSettings
 
@@ -38,6 +39,7 @@ _log = logging.getLogger(__name__)
 REFUSAL_BYTES = 1024 * 1024  # of an app's answer that is no upgrade
 
 _LOOK_SECONDS = 0.02
+_DRAIN_SECONDS = LINGER_SECONDS + 1.0
 _ASKING = b"connection: Upgrade\r\nupgrade: websocket\r\n"
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\n"
 
@@ -107,8 +109,10 @@ class WebSockets:
     async def drain(self) -> None:
         """Close everything that goes on, and wait until it is gone; it is cut if need be."""
         self._streams.drain()
-        while self._tunnels:  # noqa: ASYNC110 - it is the end, and nobody else wants to know
-            await asyncio.sleep(_LOOK_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self._tunnels:  # noqa: ASYNC110 - the end; nobody else wants to know
+                    await asyncio.sleep(_LOOK_SECONDS)
 
     def _open(self, opening: Opening, target: Target, borrowed: Loan, agreed: Agreement) -> None:
         """Recorded before the 101 leaves: an answered call, whatever becomes of it."""

@@ -141,8 +141,9 @@ async def test_a_retired_version_closes_with_1012(path: DataPath) -> None:
 
 async def test_a_gateway_that_drains_closes_with_1012(path: DataPath) -> None:
     async with through(path, accepts(silent)) as socket:
-        path.streams.drain()
+        await path.endpoint.drain()
         assert await closed(socket) == (1012, "The gateway restarts; connect again.")
+        assert all(held.in_flight == 0 for held in path.leases.now_held())
 
 
 async def test_our_close_waits_for_the_end_of_a_frame(path: DataPath) -> None:
