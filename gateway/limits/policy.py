@@ -7,9 +7,15 @@ KINDS = ("tenant", "api", "key")
 
 
 class Failure(StrEnum):
-    """A gateway's share of what is left, nothing, or everything."""
+    """What a gateway may admit alone, from the careful to the careless.
+
+    `share`: what certainly is left, which only a gateway without others can tell; beside others
+    it admits nothing. `estimate`: its part of what was left when it last heard, which may be
+    over the limit by what the others admitted since then.
+    """
 
     SHARE = "share"
+    ESTIMATE = "estimate"
     DENY = "deny"
     ALLOW = "allow"
 
@@ -20,6 +26,8 @@ def parse_failure(text: str) -> Mapping[str, Failure]:
     for item in filter(None, map(str.strip, text.split(","))):
         kind, is_of_kind, name = item.rpartition("=")
         if name not in list(Failure) or (is_of_kind and kind not in KINDS):
-            raise ValueError("must be share, deny or allow, for all or like share,key=deny")
+            raise ValueError(
+                "must be share, estimate, deny or allow, for all or like share,key=deny"
+            )
         policies |= dict.fromkeys((kind,) if is_of_kind else KINDS, Failure(name))
     return policies

@@ -167,7 +167,8 @@ class Shadow:
         policy = self._failure[limit.subject.partition(":")[0]]
         if policy is Failure.ALLOW:
             return None
-        if policy is Failure.DENY or not self._may_judge(limit, second):
+        is_blind = policy is Failure.SHARE and self.gateways > 1
+        if policy is Failure.DENY or is_blind or not self._may_judge(limit, second):
             raise LimitsUnavailableError
         known = self._known(limit.subject, limit.window, second)
         debt = self._debt(limit, second)

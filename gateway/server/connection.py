@@ -214,7 +214,7 @@ class ClientConnection(asyncio.Protocol):
         """Now."""
         if self._held:
             data, self._held = self._held + data, b""
-        if data and not self.is_gone:
+        if data and not self.is_gone and not self.transport.is_closing():
             self.transport.write(data)
 
     async def drained(self) -> None:
@@ -365,7 +365,7 @@ class Request:
     def answer(self, status: int, lines: bytes, body: bytes) -> None:
         """A whole answer in one write: `lines` are its fields, framing included."""
         connection, keeps = self.connection, self.keeps
-        if not self.is_gone:
+        if not self.is_gone and not connection.transport.is_closing():
             end = b"\r\n" if keeps else b"connection: close\r\n\r\n"
             connection.transport.write(
                 b"%b%b%b%b%b" % (STATUS_LINES[status], date_line(), lines, end, body)

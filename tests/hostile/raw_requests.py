@@ -14,6 +14,7 @@ from tests.hostile.raw_rows import CHUNKED, JSON5, RFC9110, RFC9112, SMUGGLED, R
 _LINES_BAD = [
     ("two spaces before the target", b"GET  %API%/x HTTP/1.1", 400),
     ("two spaces before the version", b"GET %API%/x  HTTP/1.1", 400),
+    ("an address with our host as its user", b"GET http://x@internal%API%/x HTTP/1.1", 400),
     ("a tab instead of a space", b"GET\t%API%/x HTTP/1.1", 400),
     ("a space before the method", b" GET %API%/x HTTP/1.1", 400),
     ("a space behind the version", b"GET %API%/x HTTP/1.1 ", 400),
@@ -76,7 +77,6 @@ _NOWHERE = [
     ("two slashes before the API", b"GET /%API%/x HTTP/1.1"),
     ("an encoded first segment", b"GET /%63ats/x HTTP/1.1"),
     ("an encoded slash behind the API", b"GET %API%%2Fx HTTP/1.1"),
-    ("an address with our host as its user", b"GET http://x@internal%API%/x HTTP/1.1"),
     ("nothing but slashes", b"GET //// HTTP/1.1"),
 ]
 

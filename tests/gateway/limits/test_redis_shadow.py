@@ -14,7 +14,7 @@ counts = st.lists(st.integers(0, 40), min_size=1, max_size=6)
 
 
 def knowing(total: int, gateways: int, clock: Clock) -> Shadow:
-    shadow = Shadow(clock)
+    shadow = Shadow(clock, dict.fromkeys(KINDS, Failure.ESTIMATE))
     shadow.gateways = gateways
     shadow.learn(MINUTE, total, int(clock.now))
     return shadow
@@ -71,6 +71,15 @@ def test_nothing_is_known_until_the_database_was_asked() -> None:
         shadow.decide([MINUTE])
     shadow.raise_to([])
     assert shadow.decide([MINUTE]).admitted
+
+
+def test_beside_others_only_an_estimate_admits() -> None:
+    """Nobody can tell what the others admitted since the store went."""
+    shadow = Shadow(Clock())
+    shadow.learn(MINUTE, 0, 1000)
+    shadow.gateways = 2
+    with pytest.raises(LimitsUnavailableError):
+        shadow.decide([MINUTE])
 
 
 def test_one_of_several_judges_by_what_is_new_only() -> None:
