@@ -26,6 +26,7 @@ class Outcome:
     latencies: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
     broken: int = 0
+    garbage: list[bytes] = field(default_factory=list)
 
     @property
     def calls_per_second(self) -> float:
@@ -56,7 +57,11 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:  # bytes that are no answer: counted as broken
+            self._outcome.garbage.append(data)
+            self._transport.abort()
 
     def on_message_complete(self) -> None:
         now = perf_counter()
