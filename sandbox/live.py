@@ -187,7 +187,9 @@ class Live:
                 "sandgate.sandbox": self.sandbox_id,
                 "sandgate.tier": str(self.key.tier),
             }
-            launch = Launch(self.sandbox_id, folder, self.resources, labels, self.layer)
+            launch = Launch(
+                self.sandbox_id, folder, self.resources, labels, self.layer, self.reserved
+            )
             self._launching = asyncio.create_task(self.runtime.launch(launch))
             # shielded: an engine that has begun must tell its handle, or it could not be removed
             handle = await asyncio.shield(self._launching)

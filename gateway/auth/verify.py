@@ -121,12 +121,16 @@ class KeyVerifier:
             entry = None
         raise _ChangingError
 
-    def at_hand(self, presented: str) -> VerifiedKey | None:
-        """The key behind it when that is known and may be used now; the warm path."""
-        now = self._clock()
+    def digest(self, presented: str) -> Digest | None:
+        """What `at_hand` is asked with; None for what can be no key."""
         if not presented or len(presented) > _LONGEST or not presented.isascii():
             return None
-        entry = self._cache.known(self._digest(presented))
+        return self._digest(presented)
+
+    def at_hand(self, digest: Digest) -> VerifiedKey | None:
+        """The key behind it when that is known and may be used now; the warm path."""
+        now = self._clock()
+        entry = self._cache.known(digest)
         if entry is None or not entry.is_fresh(now) or entry.key.refusal(now) is not None:
             return None
         return entry.key

@@ -89,35 +89,13 @@ class Recorder:
             )
         )  # fmt: skip
 
-    def commit(
-        self,
-        grant: Grant,
-        done: Done,
-        *,
-        request_id: str,
-        at: float,
-        version: int,
-        method: str,
-        path: str,
-        status_code: int,
-        error_code: str | None,
-        seconds: float,
-        request_bytes: int,
-        response_bytes: int,
-        charged: int = 0,
-    ) -> None:
-        """The same, written with the other calls of this tick; `done` sends the last bytes.
+    def commit(self, line: bytes, done: Done) -> None:
+        """The same for a line of `line_of`, written with the other calls of this tick.
 
-        After `done(False)` a priced call is refused and its reservation given back; any other
-        is answered all the same.
+        `done` sends the last bytes. After `done(False)` a priced call is refused and its
+        reservation given back; any other is answered all the same.
         """
-        self._journal.commit(
-            line_of(
-                grant, request_id, at, version, method, path, status_code, error_code,
-                seconds, request_bytes, response_bytes, charged,
-            ),
-            done,
-        )  # fmt: skip
+        self._journal.commit(line, done)
 
 
 def line_of(

@@ -7,7 +7,7 @@ from typing import TypedDict
 from gateway.errors import SandgateError
 from gateway.limits.types import Limiter
 from gateway.metering.billing import billable
-from gateway.metering.recorder import Grant, Recorder
+from gateway.metering.recorder import Grant, Recorder, line_of
 from gateway.proxy.call import Call
 
 Observe = Callable[[int, str | None, float], None]
@@ -65,17 +65,26 @@ class Closing:
         """
         call.is_recorded = True
         seconds = time.perf_counter() - call.started
-        facts = self._facts(call, seconds)
-        charged = facts["charged"]
+        if call.charge is None:  # nothing hangs on whether it can be recorded
+            self._observe(call.status, call.error_code, seconds)
+            self._recorder.commit(self._line(call, grant, seconds, 0), lambda _ok: done(True))
+            return
+        charge = call.charge
+        charged = charge.amount if billable(call.status, call.error_code) else 0
 
         def written(ok: bool) -> None:
-            is_good = ok or not charged
-            if call.charge is not None:
-                self._settle(call, is_paid=bool(charged) and ok)
+            self._settle(call, is_paid=bool(charged) and ok)
             self._observe(call.status, call.error_code, seconds)
-            done(is_good)
+            done(ok or not charged)
 
-        self._recorder.commit(grant, written, **facts)
+        self._recorder.commit(self._line(call, grant, seconds, charged), written)
+
+    def _line(self, call: Call, grant: Grant, seconds: float, charged: int) -> bytes:
+        return line_of(
+            grant, call.request_id, call.at, call.version, call.method,
+            call.path.decode("latin-1"), call.status, call.error_code, seconds,
+            call.request_bytes, call.response_bytes, charged,
+        )  # fmt: skip
 
     def _settle(self, call: Call, *, is_paid: bool) -> None:
         charge, call.charge = call.charge, None

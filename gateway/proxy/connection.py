@@ -191,6 +191,7 @@ class Connection(asyncio.Protocol):
     def rest(self) -> None:
         """The call is over and the connection waits for the next one."""
         self._is_busy = False
+        self._listener = None
 
     # --- for the event loop ---
 

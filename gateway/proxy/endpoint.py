@@ -58,7 +58,11 @@ class Verifier(Protocol):
         """The key's facts; raises why it is refused. Empty text: nothing was presented."""
         ...
 
-    def at_hand(self, presented: str) -> VerifiedKey | None:
+    def digest(self, presented: str) -> bytes | None:
+        """What stands for a key in memory; None for what can be none."""
+        ...
+
+    def at_hand(self, digest: bytes) -> VerifiedKey | None:
         """The key's facts when they are known and good; the warm path."""
         ...
 

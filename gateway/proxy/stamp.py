@@ -14,12 +14,24 @@ class Stamp:
         self._generation = generation
 
     def lines(self, call: Call) -> bytes:
-        """The fields as they go out."""
-        now = time.perf_counter()
+        """The fields as they go out.
+
+        Server-Timing is in milliseconds: until admitted, until handed over, until answered.
+        """
+        now, began, admitted = time.perf_counter(), call.started, call.admitted_at
+        if not admitted:
+            timing = b"admit;dur=%.3f" % ((now - began) * 1e3)
+        else:
+            handed = call.handed_at or now
+            timing = b"admit;dur=%.3f, queue;dur=%.3f, app;dur=%.3f" % (
+                (admitted - began) * 1e3,
+                (handed - admitted) * 1e3,
+                (now - handed) * 1e3,
+            )
         return (
             b"x-request-id: %b\r\nx-process-time: %.6f\r\nserver-timing: %b\r\n"
             b"x-sandgate-generation: %d\r\n"
-            % (call.request_id.encode(), now - call.started, timing(call, now), self._generation())
+            % (call.request_id.encode(), now - began, timing, self._generation())
         )
 
     def fields(self, call: Call) -> list[Field]:
@@ -27,16 +39,3 @@ class Stamp:
         lines = self.lines(call).split(b"\r\n")[:-1]
         pairs = [line.partition(b": ") for line in lines]
         return [(name, value) for name, _, value in pairs]
-
-
-def timing(call: Call, now: float) -> bytes:
-    """Server-Timing, in milliseconds: until admitted, until handed over, until answered."""
-    if not call.admitted_at:
-        return b"admit;dur=%.3f" % ((now - call.started) * 1e3)
-    handed = call.handed_at or now
-    admit = (call.admitted_at - call.started) * 1e3
-    return b"admit;dur=%.3f, queue;dur=%.3f, app;dur=%.3f" % (
-        admit,
-        (handed - call.admitted_at) * 1e3,
-        (now - handed) * 1e3,
-    )

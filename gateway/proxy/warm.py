@@ -44,10 +44,13 @@ DOCUMENTS = (DOCUMENT, PAGE)
 class Opened:
     """What a head means; noted for the next request with the same head on its connection."""
 
-    __slots__ = ("after", "before", "grant", "lines", "read", "reference")
+    __slots__ = ("after", "before", "digest", "grant", "lines", "read", "reference")
 
-    def __init__(self, request: Request, reference: Reference, read: RequestHead) -> None:
+    def __init__(
+        self, request: Request, reference: Reference, read: RequestHead, digest: bytes
+    ) -> None:
         head = request.head
+        self.digest = digest  # of its key
         self.reference = reference
         self.read = read
         self.grant: Grant | None = None
@@ -67,7 +70,11 @@ class Opened:
 class _At(Protocol):
     """Who knows keys."""
 
-    def at_hand(self, presented: str) -> VerifiedKey | None:
+    def digest(self, presented: str) -> bytes | None:
+        """See `Verifier`."""
+        ...
+
+    def at_hand(self, digest: bytes) -> VerifiedKey | None:
         """See `Verifier`."""
         ...
 
@@ -149,7 +156,7 @@ class Warm:
         if not isinstance(opened, Opened):
             return False
         destination = self._resolver.at_hand(opened.reference.ref)
-        key = self._verifier.at_hand(opened.read.key)
+        key = self._verifier.at_hand(opened.digest)
         if destination is None or key is None:
             return False
         route = destination.route
@@ -186,9 +193,11 @@ class Warm:
         if reference is None or reference.pin is not None or reference.path in DOCUMENTS:
             return "general"
         try:
-            return Opened(request, reference, read_request(head.fields))
+            read = read_request(head.fields)
         except SandgateError:
             return "general"
+        digest = self._verifier.digest(read.key)
+        return "general" if digest is None else Opened(request, reference, read, digest)
 
     def _decided_later(
         self, flight: "Flight", done: "asyncio.Future[Decision]", charge: Charge | None
@@ -300,12 +309,14 @@ class Flight:
         except Exception:  # noqa: BLE001 - a bug is logged, answered and recorded like a failure
             _log.exception("call %s failed", self.call.request_id)
             self._warm.landed(self)
+            connection.listen_no_more()
             self.go_on(_failing(SandgateError()))
 
     def _land(self) -> None:
         """The answer is whole: record it, and send it when that is done."""
         self._warm.landed(self)
         call, connection = self.call, self._loan.connection
+        connection.listen_no_more()  # what becomes of it from here on is not this call's
         head = connection.head
         assert head is not None
         last = connection.take()

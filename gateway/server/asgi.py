@@ -88,7 +88,7 @@ class Cycle:
     async def send(self, message: Message) -> None:
         """The head, then pieces of the body, at the pace of the caller."""
         request = self._request
-        if request.is_gone or self._is_over:
+        if request.is_gone or self._is_over or request.connection.request is not request:
             return
         if message["type"] == "http.response.start":
             self._start(message)

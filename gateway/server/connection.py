@@ -207,8 +207,9 @@ class ClientConnection(asyncio.Protocol):
         return self._can_write
 
     def hold(self, data: bytes) -> None:
-        """Write this with what comes next, in one piece."""
+        """Write this with what comes next, in one piece; alone when nothing comes at once."""
         self._held += data
+        self.loop.call_soon(self.write, b"")
 
     def write(self, data: bytes) -> None:
         """Now."""
@@ -365,6 +366,8 @@ class Request:
     def answer(self, status: int, lines: bytes, body: bytes) -> None:
         """A whole answer in one write: `lines` are its fields, framing included."""
         connection, keeps = self.connection, self.keeps
+        if connection.request is not self:
+            return  # answered before, or given up: these bytes would be another request's answer
         if not self.is_gone and not connection.transport.is_closing():
             end = b"\r\n" if keeps else b"connection: close\r\n\r\n"
             connection.transport.write(

@@ -5,12 +5,14 @@ import sys
 from . import identity
 from .places import Places
 
-_OPTIONS = ("--control", "--uid", "--gid", "--orphan-seconds", "--layer", "--proxy-port")
-_USAGE = "runner: --control PATH [--uid N --gid N] [--orphan-seconds N]"
+_OPTIONS = (
+    "--control", "--uid", "--gid", "--orphan-seconds", "--practise", "--layer", "--proxy-port",
+)  # fmt: skip
+_USAGE = "runner: --control PATH [--uid N --gid N] [--orphan-seconds N] [--practise yes|no]"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`--control PATH [--uid N --gid N] [--orphan-seconds N]`; the others are for tests."""
+    """As `_USAGE` says; the other options are for tests."""
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     if "--uid" in options or "--gid" in options:
         identity.drop_privileges(int(options["--uid"]), int(options["--gid"]))
@@ -23,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     places = places._replace(
         layer=options.get("--layer", places.layer),
         proxy_port=int(options.get("--proxy-port", places.proxy_port)),
+        practises=options.get("--practise") != "no",
     )
     return Supervisor(places, float(options.get("--orphan-seconds", ORPHAN_SECONDS))).run()
 

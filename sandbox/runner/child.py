@@ -41,7 +41,7 @@ def run_child(pipes: Pipes, places: Places, page: "memoryview[int]") -> NoReturn
     try:
         _settle(pipes)
         calls = Calls(page, on_busy=_tell_busy)
-        warm(calls)
+        warm(calls, practises=places.practises)
         _tell({"type": "warm"})
         message, has_listener = _await_task()
         code = _begin(message, has_listener, places, calls)

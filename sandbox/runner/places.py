@@ -7,11 +7,15 @@ PROXY_PORT = 3128
 
 
 class Places(NamedTuple):
-    """`control` is the manager's socket; the other sockets lie beside it."""
+    """`control` is the manager's socket; the other sockets lie beside it.
+
+    `practises`: whether there is time to build and call a small app before there is code.
+    """
 
     control: str
     layer: str = "/layer"
     proxy_port: int = PROXY_PORT
+    practises: bool = True
 
     @property
     def door(self) -> str:

@@ -56,14 +56,17 @@ class _Item(BaseModel):
     size: int = 1
 
 
-def warm(calls: Calls) -> None:
-    """Import, build and call one small app; what is there then is no work for the collector."""
+def warm(calls: Calls, *, practises: bool = True) -> None:
+    """Import, build and call one small app; what is there then is no work for the collector.
+
+    When code waits already, practising would only come before what it is practice for.
+    """
     for name in _MODULES:
         importlib.import_module(name)
     install()
-    application = _small_app()
-    _serve_once(Context(application, calls))
-    gc.collect()
+    if practises:
+        _serve_once(Context(_small_app(), calls))
+        gc.collect()
     gc.freeze()
 
 

@@ -17,7 +17,8 @@ class Launch:
 
     `control_dir` holds the sockets that the sandbox may dial, `control.sock` first. It
     appears read-only inside as `/ctl`, and so does `layer`, a folder of installed
-    packages, as `/layer`. Labels let a later manager find the sandbox.
+    packages, as `/layer`. Labels let a later manager find the sandbox. `is_awaited`: code
+    waits for it, so it does not practise first.
     """
 
     sandbox_id: str
@@ -25,6 +26,7 @@ class Launch:
     resources: Resources
     labels: dict[str, str]
     layer: Path | None = None
+    is_awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,7 @@ class BubblewrapRuntime:
             program=self._program,
             name=args.process_name(self._installation, launch.sandbox_id),
             options=lambda descriptors: options(descriptors=descriptors),
-            command=args.command(identity),
+            command=args.command(identity, is_awaited=launch.is_awaited),
             seccomp=self._filter,
             limits=limits,
             enter_group=(lambda _: None) if group is None else group.add,

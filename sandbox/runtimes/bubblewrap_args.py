@@ -103,13 +103,15 @@ def tmp_options(resources: Resources) -> dict[str, str]:
     }
 
 
-def command(identity: Identity) -> list[str]:
+def command(identity: Identity, *, is_awaited: bool = False) -> list[str]:
     """What runs inside. Started by root, it is told whom to become.
 
     No later manager can take it over, so without its own it ends at once; the kernel's
     signal at a parent's death does not reach a user other than the parent's.
     """
     runner = [*RUNNER_ARGV, "--orphan-seconds", "0"]
+    if is_awaited:
+        runner += ["--practise", "no"]
     if identity.by_root:
         return [*runner, "--uid", str(identity.uid), "--gid", str(identity.uid)]
     return runner

@@ -47,7 +47,7 @@ def container_fields(
     return {
         "image": image,
         "name": container_name(launch.sandbox_id),
-        "command": [],
+        "command": ["--practise", "no"] if launch.is_awaited else [],
         "entrypoint": list(RUNNER_ARGV),
         "environment": dict(RUNNER_ENV),
         "hostname": "sandbox",

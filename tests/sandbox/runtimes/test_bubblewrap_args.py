@@ -73,6 +73,7 @@ def test_installed_packages_appear_read_only() -> None:
 def test_the_runner_is_told_whom_to_become_only_when_it_starts_as_root() -> None:
     runner = "/python/bin/python3 -I -m runner --control /ctl/control.sock --orphan-seconds 0"
     assert command(USER) == runner.split()
+    assert command(USER, is_awaited=True) == f"{runner} --practise no".split()
     assert command(ROOT) == f"{runner} --uid 70000 --gid 70000".split()
 
 

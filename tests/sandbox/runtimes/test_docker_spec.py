@@ -1,5 +1,6 @@
 """What is asked of the engine, compared whole: a flag that is lost shows here."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from sandbox.runtimes.base import Launch
@@ -15,6 +16,14 @@ LAUNCH = Launch(
 MB = 1024 * 1024
 RUNNER_ROOT = Path("/data/root")
 MODERN = EngineFacts(cgroup_version=2, remaps_users=False)
+
+
+def test_what_code_waits_for_does_not_practise() -> None:
+    launch = replace(LAUNCH, is_awaited=True)
+    fields = container_fields(
+        launch, image="img:1", root=RUNNER_ROOT, uid=70000, profile="{}", facts=MODERN
+    )
+    assert fields["command"] == ["--practise", "no"]
 
 
 def test_the_whole_request_on_a_modern_engine() -> None:
