@@ -46,15 +46,15 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._codes: set[str] = set()
+        self._waiting: dict[tuple[int, Outcome], int] = {}  # counted, and not told yet
+        self._call_seconds = _CallSeconds(self._tell)
+        self.registry.register(self._call_seconds)  # first, so that it is asked first
         self._calls = Counter(
             "sandgate_calls_total",
             "Calls of APIs by class of status and outcome",
             ["status_class", "outcome"],
             registry=self.registry,
         )
-        self._waiting: dict[tuple[int, Outcome], int] = {}  # counted, and not told yet
-        self._call_seconds = _CallSeconds()
-        self.registry.register(self._call_seconds)
         self._rejects = Counter(
             "sandgate_rejects_total",
             "Calls the gateway answered itself, by problem code",
@@ -173,7 +173,6 @@ class Metrics:
 
     def render(self) -> bytes:
         """The text format that Prometheus scrapes."""
-        self._tell()
         return generate_latest(self.registry)
 
     def own(self) -> list[Metric]:
@@ -198,9 +197,13 @@ class Metrics:
 
 
 class _CallSeconds(Collector):
-    """A histogram without locks: one thread writes it, and it is read when somebody asks."""
+    """A histogram without locks: one thread writes it, and it is read when somebody asks.
 
-    def __init__(self) -> None:
+    `before` is called then, for others who count like this.
+    """
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        self._before = before
         self._counts = [0] * (len(_CALL_BUCKETS) + 1)
         self._sum = 0.0
 
@@ -211,6 +214,7 @@ class _CallSeconds(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Called while the text is made."""
+        self._before()
         bounds = [*(str(float(bound)) for bound in _CALL_BUCKETS), "+Inf"]
         buckets = list(zip(bounds, accumulate(self._counts), strict=True))
         yield HistogramMetricFamily(

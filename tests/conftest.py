@@ -92,19 +92,26 @@ async def _administer(server: EmbeddedPostgres, command: str) -> None:
 # Whole installations and builders in every runtime: minutes on two cores.
 SLOW = (
     "tests/conformance/test_freezing.py",
+    "tests/gateway/data/test_server.py::test_a_flood",
+    "tests/gateway/proxy/test_leases.py::test_a_thousand_first_calls",
     "tests/hostile/test_churn.py",
     "tests/hostile/test_rows.py",
     "tests/journeys/",
+    "tests/sandbox/egress/test_door_noise.py",
     "tests/sandbox/layers/test_building.py",
+    "tests/sandbox/layers/test_liars.py::test_files_without_end",
     "tests/sandbox/layers/test_with_manager.py",
     "tests/sandbox/probes/test_host.py",
     "tests/sandbox/runner/test_deadlines.py",
+    "tests/sandbox/runner/test_runner.py::test_a_websocket_is_served",
+    "tests/sandbox/runtimes/test_docker.py::test_a_base_image",
+    "tests/sandbox/runtimes/test_docker.py::test_a_sandbox_that_ends_while",
+    "tests/sandbox/runtimes/test_docker.py::test_an_image_that_somebody",
+    "tests/sandbox/runtimes/test_root.py::test_the_systems_own",
+    "tests/sandbox/runtimes/test_root.py::test_two_builders",
 )
 # what everything else rests upon
-NEVER_SLOW = (
-    "tests/journeys/test_limits.py",
-    "tests/journeys/test_one_file.py",
-)
+NEVER_SLOW = ("tests/journeys/test_one_file.py",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

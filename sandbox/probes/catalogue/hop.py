@@ -60,16 +60,23 @@ ROWS = (
         47,
         Group.HOP,
         "Pages on an origin that all share",
-        "a page gets an origin of its own; the gateway keeps nothing in a browser",
-        tests=(f"{HEADERS}::test_a_page_gets_an_origin_of_its_own", f"{WHO}::test_401_nobody"),
-        gap="a cookie that one API sets for the path / is sent to the others too",
+        "a page gets an origin of its own, a cookie holds for its API's paths alone; the gateway "
+        "keeps nothing in a browser",
+        tests=(
+            f"{HEADERS}::test_a_page_gets_an_origin_of_its_own",
+            f"{HEADERS}::test_repeated_headers_of_an_answer_stay_repeated",
+            f"{WHO}::test_401_nobody",
+        ),
     ),
     Row(
         48,
         Group.HOP,
         "Upgrades that pass by the check of the key",
-        "there are none yet: an upgrade is 501",
-        tests=(f"{WEBSOCKET}::test_an_upgrade_is_501",),
+        "key and limits come first; what was not asked for, or not agreed on, is no upgrade",
+        tests=(
+            f"{WEBSOCKET}::test_who_has_no_key_opens_nothing",
+            f"{WEBSOCKET}::test_a_wrong_agreement_is_502",
+        ),
     ),
     Row(
         49,

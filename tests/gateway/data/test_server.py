@@ -216,7 +216,9 @@ async def test_a_flood_is_refused_until_its_debt_is_paid(
         data = DataServer(store, clock=lambda: now)
         data.opened("s", api.id, bound(folder / "s"), {}, lambda _: None)
         async with dialled(folder / "s") as raw:
-            answers = [await raw.ask(op="set", key="k", value="x" * 250_000) for _ in range(40)]
+            answers: list[object] = []
+            while len(answers) < 40 and answers[-1:] != ["busy"]:
+                answers.append(await raw.ask(op="set", key="k", value="x" * 250_000))
             assert answers[0] is True
             assert answers[-1] == "busy"
             now += 60

@@ -174,7 +174,7 @@ async def test_without_a_store_from_the_start_the_database_tells(server: RedisSe
 
 
 async def test_of_several_gateways_each_has_its_part_while_alone(server: RedisServer) -> None:
-    async with gateway(server.url, gateways=4, patience=PATIENT) as limiter:
+    async with gateway(server.url, gateways=4, failure="estimate", patience=PATIENT) as limiter:
         assert await admitted(limiter, 20) == 20
         server.kill()
         await alone(limiter)
