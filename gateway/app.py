@@ -86,7 +86,9 @@ async def _serve(settings: Settings, listener: socket.socket, run_dir: Path) -> 
         )
         await server.start([listener])
         await stop.wait()
-        await server.drain(DRAIN_SECONDS, tell=parts.calls.drain)
+        parts.ending.has_begun = True
+        notice = settings.drain_notice_seconds
+        await server.drain(DRAIN_SECONDS, notice=notice, tell=parts.calls.drain)
 
 
 def _raise_descriptor_limit() -> None:

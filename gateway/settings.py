@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     leak_report_keys: str = ""
     key_stale_seconds: float = Field(default=3600, ge=1)
 
+    drain_notice_seconds: float = Field(default=0, ge=0, le=60)
     call_deadline_seconds: float = Field(default=30, gt=0)
     call_body_bytes: int = Field(default=10 * 1024 * 1024, ge=0)
     call_cpu_seconds: float = Field(default=15, gt=0)

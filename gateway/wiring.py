@@ -41,7 +41,7 @@ from gateway.metering.recorder import Recorder
 from gateway.metering.syncing import Fsync
 from gateway.metrics import Metrics
 from gateway.operations.crash_loops import CrashLoops
-from gateway.operations.health import Part, Probe
+from gateway.operations.health import Ending, Part, Probe
 from gateway.operations.ports import Services
 from gateway.operations.turns import Turns
 from gateway.proxy.activate import Activation
@@ -80,6 +80,7 @@ class Parts:
     calls: Endpoint
     control: ASGIApp
     people: "People"
+    ending: Ending
 
 
 async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_url: str) -> Parts:
@@ -88,6 +89,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
         settings.data_dir, settings.admin_api_key, settings.secrets_key
     )
     store = await _open_store(stack, settings)
+    ending = Ending()
     manager = ManagerClient(RunPaths(run_dir).manager_socket)
     stack.push_async_callback(manager.close)
     metrics = Metrics()
@@ -118,11 +120,11 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             version=version("sandgate"),
             peers=peers,
             leaks=LeakDesk(Reporters.from_text(settings.leak_report_keys)),
-            probes=_probes(journal, store.changes, limiter),
+            probes=_probes(journal, store.changes, limiter, ending),
         )
     )
     await stack.enter_async_context(peers)  # last: now the supervisor takes us for ready
-    return Parts(calls=calls, control=control, people=people)
+    return Parts(calls=calls, control=control, people=people, ending=ending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +310,7 @@ def _observer(metrics: Metrics) -> Callable[[int, str | None, float], None]:
 
 
 def _probes(
-    journal: Journal, changes: Changes, limiter: MemoryLimiter | RedisLimiter
+    journal: Journal, changes: Changes, limiter: MemoryLimiter | RedisLimiter, ending: Ending
 ) -> dict[str, Probe]:
     """Parts beside database and sandboxes that `/ready` asks."""
 
@@ -324,7 +326,10 @@ def _probes(
         reason = limiter.degraded
         return Part(True, f"decided by each gateway alone: {reason}" if reason else "")
 
-    return {"journal": usage, "changes": news, "limits": limits}
+    async def staying() -> Part:
+        return Part(not ending.has_begun, "this gateway is about to end" * ending.has_begun)
+
+    return {"journal": usage, "changes": news, "limits": limits, "staying": staying}
 
 
 def _run(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:

@@ -105,6 +105,7 @@ def gateways(
             files.fresh_log(settings.data_dir, name),
             pass_fds=(listener.fileno(),),
             hidden=users.hidden,
+            stop_seconds=15 + settings.drain_notice_seconds,
             extra=settings.as_environment() | users.home | {"GATEWAY_NAME": name},
             become=users.gateway,
         )

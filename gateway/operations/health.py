@@ -27,6 +27,13 @@ class Part:
 Probe = Callable[[], Awaitable[Part]]
 
 
+@dataclass(slots=True)
+class Ending:
+    """Whether this gateway is about to end: balancers send their calls elsewhere then."""
+
+    has_begun: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class RunningSandbox:
     """One sandbox of an API."""

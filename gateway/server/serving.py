@@ -115,10 +115,10 @@ class Server:
     ) -> None:
         """End in stages: say so, stop accepting, tell streams, wait, cut what is left.
 
-        `notice` is for balancers that ask `/ready`; what arrives meanwhile is answered.
+        `notice` is for balancers that ask `/ready`: until it is over nothing else changes.
         """
-        self.is_draining = True
         await asyncio.sleep(notice)
+        self.is_draining = True
         for server in self._servers:
             server.close()
         if tell is not None:

@@ -328,6 +328,13 @@ async def test_a_drain_lets_the_call_under_way_end(it: Running) -> None:
     writer.close()
 
 
+async def test_until_the_notice_is_over_a_drain_changes_nothing(it: Running) -> None:
+    draining = asyncio.create_task(it.server.drain(10, notice=3600))
+    await asyncio.sleep(0)
+    assert (await it.ask(GET % b"/new")).header(b"connection") is None
+    draining.cancel()
+
+
 async def test_a_drain_still_answers_on_connections_that_are_open(it: Running) -> None:
     reader, writer = await it.connect()
     draining = asyncio.create_task(it.server.drain(10))
