@@ -70,6 +70,8 @@ async def test_a_revoked_key_stops_under_load(
     path = f"/{api['id']}"
 
     async def revoke() -> None:
+        good = await asyncio.to_thread(call, made, key["key"], path)
+        assert good.status_code == 200
         answer = await asyncio.to_thread(owner.delete, f"/api/keys/{key['id']}")
         assert answer.status_code == 204
         for _ in range(20):  # whichever worker answers
@@ -79,7 +81,7 @@ async def test_a_revoked_key_stops_under_load(
     async with crowd(made.url, key["key"]) as callers:
         seen = await while_doing(callers, path, revoke)
     assert set(seen.statuses) <= {200, 401}
-    assert seen.statuses[200] > 0
+    assert seen.statuses[401] > 0
     assert not seen.broken
 
 
