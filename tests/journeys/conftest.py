@@ -11,10 +11,8 @@ from tests.support.installation import Installation, installation
 @pytest.fixture(
     scope="session",
     params=[
-        pytest.param(
-            "bubblewrap", marks=[pytest.mark.bubblewrap, pytest.mark.xdist_group("bwrap")]
-        ),
-        pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.xdist_group("docker")]),
+        pytest.param("bubblewrap", marks=[pytest.mark.bubblewrap]),
+        pytest.param("docker", marks=[pytest.mark.docker]),
     ],
 )
 def made(request: pytest.FixtureRequest) -> Iterator[Installation]:

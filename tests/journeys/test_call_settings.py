@@ -15,7 +15,7 @@ import pytest
 from tests.support.engines import require
 from tests.support.installation import Installation, installation
 
-pytestmark = [pytest.mark.bubblewrap, pytest.mark.xdist_group("bwrap")]
+pytestmark = [pytest.mark.bubblewrap]
 
 DOMAIN = "apis.example.test"
 PAGE = "https://app.example.com"

@@ -39,8 +39,8 @@ def index() -> Iterator[PackageIndex]:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param("bubblewrap", marks=[pytest.mark.xdist_group("bwrap")]),
-        pytest.param("docker", marks=[pytest.mark.xdist_group("docker")]),
+        "bubblewrap",
+        "docker",
     ],
 )
 def stocked(request: pytest.FixtureRequest, index: PackageIndex) -> Iterator[Installation]:

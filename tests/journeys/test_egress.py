@@ -76,8 +76,8 @@ def internet() -> Iterator[SmallInternet]:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param("bubblewrap", marks=[pytest.mark.xdist_group("bwrap")]),
-        pytest.param("docker", marks=[pytest.mark.xdist_group("bwrap")]),
+        "bubblewrap",
+        "docker",
     ],
 )
 def online(request: pytest.FixtureRequest, internet: SmallInternet) -> Iterator[Installation]:

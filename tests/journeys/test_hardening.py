@@ -12,7 +12,7 @@ from tests.support.engines import require
 from tests.support.installation import Installation, installation
 from tests.support.residue import containers
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = [pytest.mark.docker]
 
 
 @pytest.fixture(scope="module")

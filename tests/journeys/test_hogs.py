@@ -57,8 +57,8 @@ async def die() -> None:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param("bubblewrap", marks=[pytest.mark.xdist_group("bwrap")]),
-        pytest.param("docker", marks=[pytest.mark.xdist_group("docker")]),
+        "bubblewrap",
+        "docker",
     ],
 )
 def hasty(request: pytest.FixtureRequest) -> Iterator[Installation]:

@@ -49,7 +49,7 @@ def place() -> Iterator[Place]:
             yield Place(made, redis)
 
 
-pytestmark = [pytest.mark.bubblewrap, pytest.mark.xdist_group("bwrap")]
+pytestmark = [pytest.mark.bubblewrap]
 
 
 def test_limits_hold_and_are_in_redis(place: Place) -> None:
