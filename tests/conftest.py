@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.migrate import migrate
@@ -112,6 +114,31 @@ SLOW = (
 )
 # what everything else rests upon
 NEVER_SLOW = ("tests/journeys/test_one_file.py",)
+
+
+# journeys with installations of their own; all others share one for each runtime
+ALONE = (
+    "test_call_settings", "test_dependencies", "test_egress", "test_hardening", "test_hogs",
+    "test_life", "test_redis", "test_workers",
+)  # fmt: skip
+
+
+class ByInstallation(LoadFileScheduling):  # type: ignore[misc]
+    """Tests of one file run in one worker, and so do those of one shared installation."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        if file.startswith("tests/journeys/") and Path(file).stem not in ALONE:
+            for runtime in ("bubblewrap", "docker"):
+                if f"[{runtime}" in test:
+                    return f"the installation on {runtime}"
+        return file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByInstallation:
+    """What takes long to start is started once."""
+    return ByInstallation(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
