@@ -7,7 +7,7 @@ refused for a while; then one is let through to see, and decides.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from gateway.errors import SandgateError, UnavailableError
 from gateway.proxy.errors import (
@@ -95,9 +95,16 @@ class Breaker:
         if version in self._trouble:
             del self._trouble[version]
 
-    def failed(self, version: str, probe: int) -> None:
-        """It did not. While calls are refused only the one that looks counts."""
+    def failed(self, version: str, probe: int, began: float = inf) -> None:
+        """It did not. While calls are refused only the one that looks counts.
+
+        `began`: when the call was admitted, by the same clock. Calls that were under way when
+        the last failure was counted say nothing new: a sandbox that ends takes all of them along.
+        """
         now = self._clock()
+        known = self._trouble.get(version)
+        if known is not None and not probe and began <= known.last_at:
+            return
         trouble = self._trouble.get(version)
         if trouble is None or (not trouble.opened and now - trouble.last_at > FORGOTTEN_SECONDS):
             self._make_room(now)

@@ -112,7 +112,7 @@ class Endpoint:
         self._stamp = Stamp(generation)
         self._closing = Closing(recorder, limiter, observe)
         self._memory = Remembering(time.monotonic)
-        breaker = Breaker(time.monotonic)
+        breaker = Breaker(time.perf_counter)  # as calls note when they were admitted
         self._websockets = WebSockets(leases, limiter, streams, self._closing.end)
         self._forwarding = Forwarding(
             resolver, leases, streams, self._websockets, breaker, self._closing,

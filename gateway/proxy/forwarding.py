@@ -133,7 +133,7 @@ class Forwarding:
             return outcome
         except SandgateError as error:
             if is_failure(error):
-                self._breaker.failed(version, probe)
+                self._breaker.failed(version, probe, call.admitted_at)
                 is_told = True
             raise
         finally:

@@ -63,6 +63,20 @@ def test_calls_pass_until_enough_have_failed_in_a_row(clock: Clock) -> None:
     assert len(one) == 0
 
 
+def test_calls_that_one_sandbox_took_along_count_once(clock: Clock) -> None:
+    one = Breaker(clock)
+    began = clock.now
+    clock.now += 1
+    for _ in range(100):
+        one.failed("v", 0, began)
+    assert not one.admit("v")
+    for _ in range(FAILURES - 1):
+        began = clock.now + 0.1
+        clock.now += 1
+        one.failed("v", 0, began)
+    refused(one)
+
+
 def test_then_they_are_refused_with_the_time_that_is_left(open_one: Breaker, clock: Clock) -> None:
     assert refused(open_one) == "5"
     clock.now += 3.5
