@@ -35,8 +35,7 @@ class Intake:
         self._public = bind(self._public_path, owner=self._owner)
         if self._calls is None:
             return self._public.fileno()
-        relay = Relay(self._public, self._calls)
-        self._relay = asyncio.create_task(relay.run())
+        self._relay = Relay(self._public, self._calls).start()
         await asyncio.sleep(0)  # from here on its own end closes what it holds
         return None
 

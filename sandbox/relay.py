@@ -44,6 +44,16 @@ class Relay:
         self._spare_came = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def start(self) -> asyncio.Task[None]:
+        """Run it in a task; what it holds is let go even when that never takes its first step."""
+        task = asyncio.create_task(self.run())
+        task.add_done_callback(lambda _: self._close())
+        return task
+
+    def _close(self) -> None:
+        for sock in (*self._spares, self._public, self._calls):
+            sock.close()
+
     async def run(self) -> None:
         """Until cancelled; then every connection is closed at once."""
         try:
@@ -54,8 +64,7 @@ class Relay:
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            for sock in (*self._spares, self._public, self._calls):
-                sock.close()
+            self._close()
 
     async def _take_spares(self) -> None:
         while True:

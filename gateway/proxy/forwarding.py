@@ -34,6 +34,8 @@ from gateway.proxy.websocket import Opening, WebSockets
 
 T = TypeVar("T")
 
+STREAM_SECONDS = 0.25  # after its head; what ends sooner is let be
+
 _GOES_ON = (RETIRED.code, DRAINED.code)  # an answer that has begun may end by itself then
 
 
@@ -223,6 +225,7 @@ class _Streamed:
         self._target = target
         self._connection = borrowed.connection
         self._token: int | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def on_head(self, head: AnswerHead) -> None:
         """The head is there."""
@@ -234,6 +237,8 @@ class _Streamed:
 
     def end(self) -> None:
         """It is over."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._token is not None:
             self._streams.remove(self._token)
 

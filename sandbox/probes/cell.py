@@ -76,7 +76,7 @@ class Cell:
         }
         with contextlib.closing(bind(self._path / "app.sock")) as listener:
             if calls is not None:
-                self._relaying = asyncio.create_task(Relay(listener, calls).run())
+                self._relaying = Relay(listener, calls).start()
                 await asyncio.sleep(0)  # it has its own copy then
             await self._channel.send(message, listener.fileno() if calls is None else None)
             try:

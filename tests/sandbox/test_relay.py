@@ -46,6 +46,16 @@ async def relaying(pairs: int = 4, spares: int = 2) -> AsyncIterator[Side]:
             await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_one_that_never_began_lets_go_of_what_it_holds(tmp_path: Path) -> None:
+    with bind(tmp_path / "public") as public, bind(tmp_path / "calls") as calls:
+        relay = Relay(public, calls)
+    task = relay.start()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert (relay._public.fileno(), relay._calls.fileno()) == (-1, -1)
+
+
 @pytest.fixture
 async def side() -> AsyncIterator[Side]:
     async with relaying() as side, asyncio.timeout(SECONDS):

@@ -81,7 +81,7 @@ class Blank:
     def _start_relay(self, listener: socket.socket) -> None:
         with bind(self._calls) as calls:
             self._calls.chmod(0o666)
-            self._relay = asyncio.create_task(Relay(listener, calls).run())
+            self._relay = Relay(listener, calls).start()
 
     async def heard(self, *kinds: str) -> dict[str, Any]:
         """The next message of one of these kinds."""
