@@ -1,5 +1,6 @@
 """Runs an ASGI application on one request: the control plane, and calls that take their time."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,8 @@ from gateway.server.answer import LAST_CHUNK, Framing, framing, head_bytes
 from gateway.server.connection import Request
 
 _log = logging.getLogger(__name__)
+
+READ_SECONDS = 60.0  # for a caller to take what waits for it
 _FAILED = b'{"type":"about:blank","title":"Internal error","status":500,"code":"internal_error"}'
 _VERSIONS: Mapping[str, str] = {"version": "3.0", "spec_version": "2.4"}
 
@@ -95,7 +98,16 @@ class Cycle:
         elif message["type"] == "http.response.body":
             self._piece(message.get("body", b""), more=message.get("more_body", False))
             if not request.connection.can_write and not self._is_over:
-                await request.connection.drained()
+                await self._drained()
+
+    async def _drained(self) -> None:
+        """Who reads nothing of its answer for so long gets no more of it."""
+        connection = self._request.connection
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await connection.drained()
+        except TimeoutError:
+            connection.transport.abort()
 
     def _start(self, message: Message) -> None:
         request, head = self._request, self._request.head

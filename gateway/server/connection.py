@@ -237,11 +237,13 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.resume()
             if request.body.rest:
-                self.loop.call_soon(self._next, request.body.rest)
+                # in front of whatever arrives until its turn comes
+                self._partial = request.body.rest
+                self.loop.call_soon(self._next)
 
-    def _next(self, data: bytes) -> None:
-        if not self.is_gone and self.request is None:
-            self._read(data)
+    def _next(self) -> None:
+        if self._partial and self.request is None and not self.is_gone:
+            self._read(b"")
 
     def linger(self) -> None:
         """Answered, while the caller still sends: closing now would destroy the answer."""
@@ -287,8 +289,8 @@ class Request:
     """One request and the way to its answer."""
 
     __slots__ = (
-        "_leavers", "_waiter", "body", "client", "connection", "error", "has_begun", "head",
-        "is_gone", "scheme",
+        "_is_told_to_go_on", "_leavers", "_waiter", "body", "client", "connection", "error",
+        "has_begun", "head", "is_gone", "scheme",
     )  # fmt: skip
 
     def __init__(self, connection: ClientConnection, head: Head) -> None:
@@ -300,6 +302,7 @@ class Request:
         self.has_begun = False  # something of the answer was written
         self.error: BadRequest | None = None  # what is wrong with its body
         self._waiter: asyncio.Future[None] | None = None
+        self._is_told_to_go_on = False
         self._leavers: list[Callable[[], object]] = []
 
     @property
@@ -327,7 +330,8 @@ class Request:
 
     def wait_for_body(self) -> None:
         """Somebody reads it now: a caller that waits for a word gets it."""
-        if self.head.expects and not self.has_begun and not self.body.held:
+        if self.head.expects and not self.has_begun and not self._is_told_to_go_on:
+            self._is_told_to_go_on = True
             self.connection.transport.write(CONTINUE)
 
     async def news(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from gateway.server import connection
-from gateway.server.connection import Request, Sender
+from gateway.server.connection import ClientConnection, Request, Sender
 from gateway.server.request import Head
 from gateway.server.serving import Server
 from tests.support.rawhttp import Answer, read_answer
@@ -27,6 +27,7 @@ class App:
         self.gate = asyncio.Event()
         self.arrived = 0
         self.left = 0
+        self.size = 0  # of the body so far
         self.scopes: list[Scope] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,6 +51,7 @@ class App:
         while more:
             message = await receive()
             body += message.get("body", b"")
+            self.size = len(body)
             more = message.get("more_body", False)
         return body
 
@@ -136,6 +138,31 @@ async def test_requests_that_come_at_once_are_answered_in_turn(it: Running) -> N
     writer.close()
 
 
+async def test_what_arrives_before_its_turn_stays_in_order(it: Running) -> None:
+    """The next head is cut where its rest comes while the answer before it ends."""
+    made: list[ClientConnection] = []
+    loop = asyncio.get_running_loop()
+
+    def client() -> ClientConnection:
+        made.append(ClientConnection(it.server, loop))
+        return made[-1]
+
+    near, far = socket.socketpair()
+    far.setblocking(False)
+    transport, connection = await loop.connect_accepted_socket(client, near)
+    connection.data_received(GET % b"/wait" + (GET % b"/cut")[:9])
+    await until(lambda: it.app.arrived == 1)
+    request = connection.request
+    assert request is not None
+    request.answer(200, b"content-length: 0\r\n", b"")
+    connection.data_received((GET % b"/cut")[9:])  # before the loop has taken a turn
+    await until(lambda: it.app.arrived == 2)
+    assert it.app.scopes[-1]["raw_path"] == b"/cut"
+    it.app.gate.set()
+    transport.abort()
+    far.close()
+
+
 async def test_a_head_may_come_byte_by_byte(it: Running) -> None:
     reader, writer = await it.connect()
     for byte in GET % b"/slow":
@@ -177,8 +204,11 @@ async def test_who_expects_a_word_before_the_body_gets_it(it: Running) -> None:
     )
     async with asyncio.timeout(10):
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-    writer.write(b"ab")
-    assert (await read_answer(reader, "POST")).body == b"ab"
+    writer.write(b"a")
+    await until(lambda: it.app.size == 1)
+    writer.write(b"b")
+    async with asyncio.timeout(10):
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")  # and not 100 again
     writer.close()
 
 
