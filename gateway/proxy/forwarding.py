@@ -232,8 +232,15 @@ class _Streamed:
         call = self._call
         if call.keep is not None:
             call.filling = call.keep(head)
-        if not self._connection.complete and call.key is not None:
-            self._token = self._streams.add(self._request.key, call.key, self._target, self._close)
+        if not self._connection.complete:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(STREAM_SECONDS, self._attend)
+
+    def _attend(self) -> None:
+        """It is no short answer in two pieces: from now on it needs a key that is good."""
+        key = self._call.key
+        if key is not None:
+            self._token = self._streams.add(self._request.key, key, self._target, self._close)
 
     def end(self) -> None:
         """It is over."""

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import aiohttp
 
-from gateway.settings import Settings
 from tests.support.installation import Installation
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -15,17 +14,9 @@ _WIDE = {"minute": 10**7, "hour": 10**8, "day": 10**9}
 READY_SECONDS = 60
 
 
-def known() -> bool:
-    """Whether limits can be shared."""
-    return "redis_url" in Settings.model_fields
-
-
 @contextmanager
-def server() -> Iterator[RedisServer | None]:
-    """One on a socket that everybody here may open; none while limits are kept in memory only."""
-    if not known():
-        yield None
-        return
+def server() -> Iterator[RedisServer]:
+    """One on a socket that everybody here may open."""
     with redis_server("--unixsocketperm", "777") as started:
         started.socket.parent.chmod(0o755)
         yield started

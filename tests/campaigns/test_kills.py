@@ -131,7 +131,7 @@ def under_campaign(runtime: str) -> Iterator[tuple[Installation, RedisServer | N
     """An installation, with a Redis when limits can be shared."""
     with redis_in_use.server() as redis:
         # a gateway that was killed counts as another one for a while
-        environment = {"REDIS_URL": redis.url, "LIMIT_FAILURE": "estimate"} if redis else {}
+        environment = {"REDIS_URL": redis.url, "LIMIT_FAILURE": "estimate"}
         with installation(SANDBOX_RUNTIME=runtime, **environment) as made:
             yield made, redis
 
@@ -143,7 +143,7 @@ async def test_each_process_killed_under_load(runtime: str, rounds: int, note: N
         api = made.deploy("campaign", apps.USER_APP)
         redis_in_use.set_wide_limits(made, api["tenant_id"])
         path = f"/{api['id']}"
-        names = NAMES + ("redis",) * (redis is not None)
+        names = (*NAMES, "redis")
         ledgers = {name: Ledger() for name in names}
         async with crowd(made.url, api["api_key"]) as client:
             for name in names * rounds:
@@ -180,7 +180,7 @@ async def every_answer_is_recorded(
 
 async def killed_under_load(
     made: Installation,
-    redis: RedisServer | None,
+    redis: RedisServer,
     name: str,
     ledger: Ledger,
     client: aiohttp.ClientSession,
@@ -192,7 +192,6 @@ async def killed_under_load(
     try:
         await asyncio.sleep(0.3)
         if name == "redis":
-            assert redis is not None
             return await redis_in_use.killed_and_started(made, redis)
         return await back_again(made, name, made.kill(name), client, path, ledger)
     finally:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.campaigns import redis_in_use
 from tests.campaigns.conftest import Note
-from tests.campaigns.workers import TWO_WORKERS, several_workers
+from tests.campaigns.workers import WORKERS, several_workers
 from tests.journeys import apps
 from tests.support.engines import require
 from tests.support.installation import Installation, installation
@@ -97,7 +97,7 @@ async def test_revoked_keys_are_refused_by_every_worker(revocations: int, note: 
             for _ in range(revocations):
                 await one_revocation(made, admin, api["id"], refusals)
     ordered = sorted(refusals.seconds)
-    note("revocation, workers", 2 if TWO_WORKERS else 1)
+    note("revocation, workers", WORKERS)
     note("revocation, seconds p50", round(ordered[len(ordered) // 2], 4))
     note("revocation, seconds p99", round(ordered[int(len(ordered) * 0.99)], 4))
     note("revocation, seconds worst", round(ordered[-1], 4))

@@ -1,20 +1,18 @@
-"""An installation with as many gateway processes as it can have."""
+"""An installation of two gateways over one Redis."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.settings import Settings
 from tests.campaigns import redis_in_use
 from tests.support.installation import Installation, installation
 
-TWO_WORKERS = redis_in_use.known() and "gateway_workers" in Settings.model_fields
+WORKERS = 2
 
 
 @contextmanager
 def several_workers(runtime: str = "bubblewrap") -> Iterator[Installation]:
-    """Two workers over one Redis where there are such; else the one there is."""
+    """Running."""
     with redis_in_use.server() as redis:
-        arguments = ("--workers", "2") if TWO_WORKERS else ()
-        environment = {"REDIS_URL": redis.url} if redis else {}
-        with installation(*arguments, SANDBOX_RUNTIME=runtime, **environment) as made:
+        arguments = ("--workers", str(WORKERS))
+        with installation(*arguments, SANDBOX_RUNTIME=runtime, REDIS_URL=redis.url) as made:
             yield made

@@ -2,7 +2,11 @@
 
 import asyncio
 
-from tests.support.datapath import DataPath
+import pytest
+
+from gateway.auth.keys import hash_key
+from gateway.proxy import forwarding
+from tests.support.datapath import SECRET, DataPath
 from tests.support.rawhttp import head, ok, read_answer, read_request
 from tests.support.waiting import until
 
@@ -81,3 +85,42 @@ async def test_the_head_of_an_answer_does_not_wait_for_its_body(path: DataPath) 
         go_on.set()
         assert await reader.readexactly(4) == b"late"
     writer.close()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0], ids=["a stream", "a short answer"])
+async def test_a_stream_ends_with_its_key_and_a_short_answer_does_not(
+    path: DataPath, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(forwarding, "STREAM_SECONDS", seconds)
+    go_on = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n..")
+        await go_on.wait()
+        writer.write(b"..")
+
+    route, key = path.serve(handle)
+    reader, writer = await path.connect()
+    writer.write(head(route.api_id, key, method="GET"))
+    async with asyncio.timeout(20):
+        await reader.readuntil(b"\r\n\r\n..")
+        if not seconds:
+            await until(lambda: len(path.streams) == 1)
+        path.store.keys[hash_key(key, SECRET)]["revoked_at"] = "2026-01-01T00:00:00+00:00"
+        path.news.publish("all", "")
+        if not seconds:
+            await until(lambda: len(path.streams) == 0)
+        go_on.set()
+        rest = await read_on(reader)
+    assert rest == (b"" if not seconds else b"..")
+    assert path.records()[0]["error_code"] == (None if seconds else "stream_ended")
+    writer.close()
+
+
+async def read_on(reader: asyncio.StreamReader) -> bytes:
+    """Two more bytes, or what comes before the end."""
+    try:
+        return await reader.readexactly(2)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return b""
