@@ -127,7 +127,7 @@ async def all_recorded(made: Installation, api_id: str, answered: set[str]) -> C
 
 
 @contextmanager
-def under_campaign(runtime: str) -> Iterator[tuple[Installation, RedisServer | None]]:
+def under_campaign(runtime: str) -> Iterator[tuple[Installation, RedisServer]]:
     """An installation, with a Redis when limits can be shared."""
     with redis_in_use.server() as redis:
         # a gateway that was killed counts as another one for a while
