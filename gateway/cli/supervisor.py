@@ -1,7 +1,6 @@
 """Keeps children alive: starts them in order, restarts what crashes, stops them in reverse."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Protocol
@@ -100,7 +99,7 @@ class Supervisor:
             await self._sleep(record.wait_seconds)
             try:
                 await thing.start()
-            except OSError as error:
+            except Exception as error:
                 record = record.after_crash(0)
                 log.exception("child does not start", child=thing.name, error=str(error))
             else:
@@ -114,8 +113,12 @@ class Supervisor:
 
     async def _end(self, thing: Kept, watcher: asyncio.Task[None]) -> None:
         watcher.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        try:
             await watcher
+        except asyncio.CancelledError:
+            pass
+        except Exception:
+            log.exception("child was not watched any more", child=thing.name)
         await thing.stop()
 
     @property

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from gateway.cli.children import Program, environment_of
 from gateway.cli.supervisor import ChildProcess, Supervisor
+from gateway.store.binaries import PostgresStartError
 from tests.support.waiting import until
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
@@ -44,6 +47,51 @@ async def test_killed_child_is_started_again(tmp_path: Path) -> None:
         second = await another_pid(child, first)
         assert not gone(second)
     assert gone(second)
+
+
+async def at_once(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        PostgresStartError("The disk is full"),
+        subprocess.SubprocessError("Exception occurred in preexec_fn."),
+        OSError(11, "no process"),
+    ],
+)
+async def test_a_restart_that_fails_is_tried_again(tmp_path: Path, failure: Exception) -> None:
+    class Failing(ChildProcess):
+        failures = 0
+
+        async def start(self) -> None:
+            if self.pid is not None and self.failures < 2:
+                self.failures += 1
+                raise failure
+            await super().start()
+
+    child = Failing(program(tmp_path))
+    async with Supervisor(sleep=at_once) as supervisor:
+        await supervisor.keep(child)
+        first = child.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await another_pid(child, first)
+        assert child.failures == 2
+
+
+async def test_what_failed_while_it_was_watched_does_not_keep_others_alive(tmp_path: Path) -> None:
+    class Broken(ChildProcess):
+        async def ended(self) -> str:
+            raise RuntimeError("a bug")
+
+    one, two = ChildProcess(program(tmp_path)), Broken(program(tmp_path))
+    async with Supervisor() as supervisor:
+        await supervisor.keep(one, two)
+        await asyncio.sleep(0)
+        pids = one.pid, two.pid
+    assert all(pid is not None and gone(pid) for pid in pids)
 
 
 async def test_what_is_kept_together_ends_together(tmp_path: Path) -> None:
