@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,5 +94,6 @@ async def stop(process: asyncio.subprocess.Process, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await process.wait()
     except TimeoutError:
-        process.kill()
+        with suppress(ProcessLookupError):  # it ended just now
+            process.kill()
         await process.wait()

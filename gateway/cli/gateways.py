@@ -48,6 +48,7 @@ class GatewayProcess(ChildProcess):
         super().__init__(program)
         self._is_ready = is_ready
         self._turn = asyncio.Lock()
+        self._leaving: set[asyncio.subprocess.Process] = set()
 
     async def start(self) -> None:
         """Start it, unless a replacement is there already."""
@@ -78,7 +79,16 @@ class GatewayProcess(ChildProcess):
                 raise
             self._process = new
         if old is not None:
-            await stop(old, self._program.stop_seconds)
+            self._leaving.add(old)
+            await self._leave(old)
+
+    async def stop(self) -> None:
+        """End it, and what it was still being replaced from."""
+        await asyncio.gather(super().stop(), *(self._leave(old) for old in self._leaving))
+
+    async def _leave(self, old: asyncio.subprocess.Process) -> None:
+        await stop(old, self._program.stop_seconds)
+        self._leaving.discard(old)
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         try:
@@ -117,31 +127,30 @@ def gateways(
 class Rolling:
     """Replaces the gateways one after the other, whenever asked; two requests at once are one."""
 
-    def __init__(self, kept: Sequence[GatewayProcess]) -> None:
-        self._kept = kept
+    def __init__(self) -> None:
         self._asked = asyncio.Event()
 
     def request(self) -> None:
         """From a signal handler: as soon as may be."""
         self._asked.set()
 
-    async def run(self) -> None:
+    async def run(self, kept: Sequence[GatewayProcess]) -> None:
         """Until cancelled."""
         while True:
             await self._asked.wait()
             self._asked.clear()
-            await self._once()
+            await self._once(kept)
 
-    async def _once(self) -> None:
-        for gateway in self._kept:
+    async def _once(self, kept: Sequence[GatewayProcess]) -> None:
+        for gateway in kept:
             try:
                 await gateway.replace()
-            except (StartError, OSError) as error:
+            except Exception as error:  # the next request finds this task alive
                 log.exception("not replaced, the old one goes on", child=gateway.name)
                 print(f"reload stopped: {error}", flush=True)
                 return
             log.info("replaced", child=gateway.name, pid=gateway.pid)
-        print(f"replaced {len(self._kept)} gateway(s)", flush=True)
+        print(f"replaced {len(kept)} gateway(s)", flush=True)
 
 
 def had_terminal() -> bool:

@@ -65,7 +65,9 @@ def say(text: str = "") -> None:
 async def serve(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM; leaves nothing behind."""
     stop = _stop_signal()
-    task = asyncio.create_task(_serve(settings, stop))
+    rolling = Rolling()
+    _roll_on_hangup(rolling, stop)
+    task = asyncio.create_task(_serve(settings, stop, rolling))
     waiter = asyncio.create_task(stop.wait())
     await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
     waiter.cancel()
@@ -86,7 +88,21 @@ def _stop_signal() -> asyncio.Event:
     return event
 
 
-async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+def _roll_on_hangup(rolling: Rolling, stop: asyncio.Event) -> None:
+    """SIGHUP replaces the gateways, be it before they are there; that of a closed terminal ends
+    everything."""
+    by_person = had_terminal()
+
+    def hung_up() -> None:
+        if by_person and terminal_is_gone():
+            stop.set()
+        else:
+            rolling.request()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
+
+
+async def _serve(settings: Settings, stop: asyncio.Event, rolling: Rolling) -> None:
     begin = time.monotonic()
     check(settings)
     async with AsyncExitStack() as stack:
@@ -106,7 +122,7 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         await supervisor.keep(door, manager)
         await supervisor.keep(*kept, together=True)
         await supervisor.keep(worker)
-        _roll_on_hangup(stack, kept, stop)
+        _keep_rolling(stack, rolling, kept)
         url = base_url(listener)
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=url, timeout=60, trust_env=False)
@@ -116,25 +132,15 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
         await stop.wait()
 
 
-def _roll_on_hangup(
-    stack: AsyncExitStack, kept: Sequence[GatewayProcess], stop: asyncio.Event
-) -> None:
-    """SIGHUP replaces the gateways one by one; that of a closed terminal ends everything."""
-    rolling, by_person = Rolling(kept), had_terminal()
-    task = asyncio.create_task(rolling.run(), name="rolling")
+def _keep_rolling(stack: AsyncExitStack, rolling: Rolling, kept: Sequence[GatewayProcess]) -> None:
+    """From now on, until the supervisor stops what is being replaced."""
+    task = asyncio.create_task(rolling.run(kept), name="rolling")
 
-    async def end() -> None:  # before the supervisor stops what is being replaced
+    async def end() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    def hung_up() -> None:
-        if by_person and terminal_is_gone():
-            stop.set()
-        else:
-            rolling.request()
-
     stack.push_async_callback(end)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
 
 
 def _identities(data_dir: Path, run_dir: Path) -> Identities:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,13 +105,65 @@ async def test_a_killed_one_is_restarted_alone_also_after_a_replacement(tmp_path
         assert two.pid == other
 
 
+DRAINING = (
+    sys.executable,
+    "-c",
+    "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))\n"
+    "print('up', flush=True)\nwhile True: time.sleep(600)",
+)
+
+
+async def test_the_end_of_all_does_not_leave_behind_what_was_being_replaced(
+    tmp_path: Path,
+) -> None:
+    """Told to stop while the old gateway still drains: it must not outlive its supervisor."""
+    program = Program("gateway", DRAINING, tmp_path / "gateway.log", stop_seconds=1)
+    child = GatewayProcess(program, lambda _: True)
+    async with Supervisor() as supervisor:
+        await supervisor.keep(child)
+        old = child.pid
+        await until(lambda: b"up" in program.log_file.read_bytes())
+        replacing = asyncio.create_task(child.replace())
+        await until(lambda: b"told" in program.log_file.read_bytes())
+        new = child.pid
+        replacing.cancel()
+        await asyncio.gather(replacing, return_exceptions=True)
+    assert new != old
+    assert gone(new)
+    assert gone(old)
+
+
+async def test_a_replacement_that_breaks_in_an_unforeseen_way_is_not_the_last(
+    tmp_path: Path,
+) -> None:
+    child = gateway(tmp_path, lambda _: True)
+    good = child._program
+    rolling = Rolling()
+    async with Supervisor() as supervisor:
+        await supervisor.keep(child)
+        old = child.pid
+        task = asyncio.create_task(rolling.run([child]))
+
+        def refuse() -> None:
+            raise OSError(12, "no memory for a mount")  # in the child, before exec
+
+        child._program = replace(good, become=refuse)
+        rolling.request()
+        await until(lambda: not rolling._asked.is_set())
+        await until(lambda: not child._turn.locked())
+        child._program = good
+        rolling.request()
+        await until(lambda: gone(old))
+        task.cancel()
+
+
 async def test_all_are_replaced_one_after_the_other(tmp_path: Path) -> None:
     kept = [gateway(tmp_path, lambda _: True) for _ in range(2)]
-    rolling = Rolling(kept)
+    rolling = Rolling()
     async with Supervisor() as supervisor:
         await supervisor.keep(*kept)
         before = [each.pid for each in kept]
-        task = asyncio.create_task(rolling.run())
+        task = asyncio.create_task(rolling.run(kept))
         rolling.request()
         await until(lambda: all(gone(pid) for pid in before))
         task.cancel()
