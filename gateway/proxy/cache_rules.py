@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gateway.proxy.headers import Field
+from gateway.proxy.tracing import TRACEPARENT
 
 METHODS = frozenset({"GET", "HEAD"})
 STATUSES = frozenset({200, 203, 204, 300, 301, 404, 410})
@@ -45,6 +46,7 @@ _USUAL = frozenset(
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
 _NOT_FROM_HERE = frozenset({b"range", b"if-range", b"if-match", b"if-unmodified-since"})
 _NEVER = frozenset({b"no-store", b"no-cache", b"private"})
+_EACH_CALL_ITS_OWN = frozenset({b"*", TRACEPARENT})  # in Vary: no other call is like this one
 _SHARED = frozenset({b"public", b"s-maxage", b"must-revalidate"})
 
 Directives = Mapping[bytes, bytes]
@@ -121,7 +123,9 @@ def freshness_of(asked: Asked, status: int, headers: Iterable[Field]) -> Freshne
     age = _seconds(fields.get(b"age", b""))
     is_shared = not _SHARED.isdisjoint(said)
     vary = tuple(sorted(_names(fields.get(b"vary", b""))))
-    if b"*" in vary or len(vary) > _MAX_VARY or (asked.has_credentials and not is_shared):
+    if not _EACH_CALL_ITS_OWN.isdisjoint(vary) or len(vary) > _MAX_VARY:
+        return None
+    if asked.has_credentials and not is_shared:
         return None
     seconds = min(lifetime, MAX_SECONDS) - age
     return Freshness(seconds, age, vary, is_shared) if seconds > 0 else None

@@ -11,6 +11,7 @@ from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import Field
 from gateway.proxy.reference import Reference
 from gateway.proxy.response_cache import Filling
+from gateway.proxy.tracing import trace_id_of
 from gateway.server.connection import Request
 from gateway.store.call_settings import PLAIN
 
@@ -89,6 +90,14 @@ class Call:
         self.is_recorded = False
         self.keep: Callable[[AnswerHead], Filling | None] | None = None  # the cache may want it
         self.filling: Filling | None = None  # it does
+
+    @property
+    def name(self) -> str:
+        """For logs: its id, and that of its trace where the caller began that."""
+        trace_id = trace_id_of(self.asked.head.fields, self.request_id)
+        if trace_id == self.request_id:
+            return self.request_id
+        return f"{self.request_id} of trace {trace_id}"
 
     def address(self, reference: Reference) -> None:
         """Now it is known which part of the path is the API's."""

@@ -154,7 +154,7 @@ class Endpoint:
         except SandgateError as error:
             await self._refuse(call, error, send)
         except Exception:  # noqa: BLE001 - a bug is logged, answered and recorded like a failure
-            _log.exception("call %s failed", call.request_id)
+            _log.exception("call %s failed", call.name)
             await self._refuse(call, SandgateError(), send)
         finally:
             if not call.is_recorded:  # cancelled from outside

@@ -16,7 +16,10 @@ from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import Field, RequestHead, context_start
 from gateway.proxy.mapping import mapped
 from gateway.proxy.reference import Reference
+from gateway.proxy.tracing import PARENT
 
+# what stands around the call, its id, its milliseconds, its trace, its parent there, the rest
+HEAD = b"%b%b %d\r\ntraceparent: 00-%b-%b%b%b"
 READ_SECONDS = 30.0  # for a caller to take one piece of its answer
 PATIENCE_SECONDS = 0.05  # who waits longer gets somebody who notices when the caller leaves
 
@@ -159,7 +162,7 @@ def body_message(piece: bytes, *, more: bool) -> dict[str, object]:
 
 def head_bytes(call: Call, request: RequestHead, seconds: float) -> bytes:
     """Request line, the private header first, then the caller's own."""
-    before, after = around(
+    before, trace_id, after = around(
         call.method,
         call.query,
         call.client,
@@ -167,8 +170,10 @@ def head_bytes(call: Call, request: RequestHead, seconds: float) -> bytes:
         Reference(call.ref, None, call.root, call.path),
         request,
     )
+    own = call.request_id.encode()
     # whole milliseconds, at least one: zero would mean that there is no deadline
-    return b"%b%b %d%b" % (before, call.request_id.encode(), max(int(seconds * 1000), 1), after)
+    left = max(int(seconds * 1000), 1)
+    return HEAD % (before, own, left, trace_id or own, own[PARENT], after, b"")
 
 
 def around(
@@ -178,8 +183,8 @@ def around(
     scheme: str,
     reference: Reference,
     request: RequestHead,
-) -> tuple[bytes, bytes]:
-    """The head as the sandbox gets it, around the call's id and the milliseconds it has left."""
+) -> tuple[bytes, bytes, bytes]:
+    """What of `HEAD` is the same for every call like this; the trace's id is empty for new ones."""
     before = b"%b %b%b%b HTTP/1.1\r\n%b" % (
         method.encode(),
         reference.path,
@@ -187,4 +192,4 @@ def around(
         query,
         context_start(client, scheme, reference.root),
     )
-    return before, b"\r\n%b\r\n" % request.lines
+    return before, request.trace.trace_id, b"%b%b\r\n" % (request.trace.after, request.lines)

@@ -1,7 +1,7 @@
 """Which headers pass, in both directions, and how a body's length is told. Pure.
 
 Names arrive in lower case from the server. Nothing is added towards the app but the
-gateway's private header, which the runner takes out again.
+gateway's private header, which the runner takes out again, and the call's place in its trace.
 """
 
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from gateway.proxy.cookies import without_own
 from gateway.proxy.errors import AmbiguousRequestError
+from gateway.proxy.tracing import BEGUN_HERE, NAMES, TRACEPARENT, TRACESTATE, Trace, read_trace
 
 Field = tuple[bytes, bytes]
 
@@ -29,7 +30,7 @@ _HOP = frozenset(
 # message goes and where it ends.
 _NEVER_NAMED = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _READ_AND_PASSED = frozenset({b"authorization", b"content-length", b"cookie"})
-_READ = _HOP | _READ_AND_PASSED | {b"x-api-key"}
+_READ = _HOP | _READ_AND_PASSED | NAMES | {b"x-api-key"}
 _DROPPED_ANSWER = _HOP | {
     b"date",  # the server in front writes it
     b"x-request-id",
@@ -79,6 +80,7 @@ class RequestHead(NamedTuple):
     key: str  # empty when none was presented
     length: int | None  # of the body; None when it is chunked
     lines: bytes
+    trace: Trace = BEGUN_HERE
 
     @property
     def has_body(self) -> bool:
@@ -111,7 +113,14 @@ def read_request(headers: Iterable[Field]) -> RequestHead:
     lines = _lines(passed)
     if length is None:
         lines += b"transfer-encoding: chunked\r\n"
-    return RequestHead(key, length, lines)
+    return RequestHead(key, length, lines, _trace(read, dropped))
+
+
+def _trace(read: dict[bytes, list[bytes]], dropped: frozenset[bytes]) -> Trace:
+    """What goes on of the caller's; nothing that it meant for this hop alone."""
+    if TRACEPARENT not in read or TRACEPARENT in dropped:
+        return BEGUN_HERE
+    return read_trace(read[TRACEPARENT], () if TRACESTATE in dropped else read.get(TRACESTATE, ()))
 
 
 def _lines(passed: list[Field]) -> bytes:

@@ -23,7 +23,7 @@ from gateway.proxy.call import Call
 from gateway.proxy.closing import Closing
 from gateway.proxy.documents import DOCUMENT, PAGE
 from gateway.proxy.errors import MeteringUnavailableError
-from gateway.proxy.forward import PATIENCE_SECONDS, app_headers, around
+from gateway.proxy.forward import HEAD, PATIENCE_SECONDS, app_headers, around
 from gateway.proxy.head import lines_of
 from gateway.proxy.headers import RequestHead, read_request
 from gateway.proxy.leases import Leases
@@ -32,6 +32,7 @@ from gateway.proxy.permit import Grants, refusal
 from gateway.proxy.reference import Reference
 from gateway.proxy.refusing import limit_headers, refused
 from gateway.proxy.resolve import Resolver, Target
+from gateway.proxy.tracing import PARENT
 from gateway.server.connection import Request
 
 _log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ DOCUMENTS = (DOCUMENT, PAGE)
 class Opened:
     """What a head means; noted for the next request with the same head on its connection."""
 
-    __slots__ = ("after", "before", "digest", "grant", "lines", "read", "reference")
+    __slots__ = ("after", "before", "digest", "grant", "lines", "read", "reference", "trace_id")
 
     def __init__(
         self, request: Request, reference: Reference, read: RequestHead, digest: bytes
@@ -56,7 +57,7 @@ class Opened:
         self.grant: Grant | None = None
         self.lines: RateLines
         # the call as the sandbox gets it, but for its id and its time
-        self.before, self.after = around(
+        self.before, self.trace_id, self.after = around(
             head.method, head.query, request.client, request.scheme, reference, read
         )
 
@@ -281,16 +282,18 @@ class Flight:
 
     def begin(self, borrowed: Loan, seconds: float) -> None:
         """Hand all of it over."""
-        connection, opened = borrowed.connection, self.opened
+        connection, opened, own = borrowed.connection, self.opened, self.call.request_id.encode()
         self._loan = borrowed
         self.call.handed_at = time.perf_counter()
         connection.begin(is_head=False)
         connection.send(
-            b"%b%b %d%b%b"
+            HEAD
             % (
                 opened.before,
-                self.call.request_id.encode(),
+                own,
                 max(int(seconds * 1000), 1),
+                opened.trace_id or own,
+                own[PARENT],
                 opened.after,
                 self.body,
             )
@@ -307,7 +310,7 @@ class Flight:
             elif connection.must_be_attended(ANSWER_BYTES):
                 self.divert()
         except Exception:  # noqa: BLE001 - a bug is logged, answered and recorded like a failure
-            _log.exception("call %s failed", self.call.request_id)
+            _log.exception("call %s failed", self.call.name)
             self._warm.landed(self)
             connection.listen_no_more()
             self.go_on(_failing(SandgateError()))

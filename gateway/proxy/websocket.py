@@ -125,13 +125,13 @@ class WebSockets:
             app.abort()
             raise MeteringUnavailableError
         _begun(call)
-        token, request_id, begun_at = 0, call.request_id, call.begun_at
+        token, name, begun_at = 0, call.name, call.begun_at
 
         def on_end(ended: Tunnel) -> None:
             self._tunnels.discard(ended)
             self._streams.remove(token)
             borrowed.give_back()
-            _log_end(request_id, time.perf_counter() - begun_at, ended)
+            _log_end(name, time.perf_counter() - begun_at, ended)
 
         tunnel = Tunnel(
             opening.settings,
@@ -236,11 +236,11 @@ def _own_headers(call: Call) -> list[Field]:
     return [*call.own_headers, *call.stamp.fields(call)]
 
 
-def _log_end(request_id: str, seconds: float, tunnel: Tunnel) -> None:
+def _log_end(name: str, seconds: float, tunnel: Tunnel) -> None:
     """The record was written when it began; this is what came of it."""
     _log.info(
         "websocket %s ended after %.1f s with %d bytes from the caller and %d from the API: %s",
-        request_id,
+        name,
         seconds,
         tunnel.caller.received,
         tunnel.app.received,

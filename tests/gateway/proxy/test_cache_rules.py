@@ -72,6 +72,7 @@ def test_statuses_that_are_not(status: int) -> None:
         (b"content-range", b"bytes 0-1/2"),
         (b"vary", b"*"),
         (b"vary", b"Accept, *"),
+        (b"vary", b"Accept, Traceparent"),
         (b"vary", b"a,b,c,d,e,f,g,h,i"),
         (b"age", b"60"),
         control(b"no-store"),

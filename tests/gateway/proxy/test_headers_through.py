@@ -18,16 +18,19 @@ async def seen(path: DataPath, *headers: str, target: str = "/x", key_header: bo
     return answer.body
 
 
-async def test_the_private_header_comes_first_and_nothing_else_is_added(path: DataPath) -> None:
+async def test_the_private_header_comes_first_then_the_trace_and_nothing_else_is_added(
+    path: DataPath,
+) -> None:
     """Address, scheme, root path, request id and time left in one line; Host as it was sent."""
     raw = await seen(path, "Accept: a/b")
-    request, context, *rest = raw.decode().split("\r\n")
+    request, context, trace, *rest = raw.decode().split("\r\n")
     assert request == "GET /x HTTP/1.1"
     name, host, port, scheme, root, request_id, milliseconds = context.split(" ")
     assert 0 < int(milliseconds) <= 30_000
     assert (name, host, scheme, root) == ("x-sandgate-context:", "127.0.0.1", "http", "/cats")
     assert port.isdecimal()
     assert path.records()[0]["request_id"] == request_id
+    assert trace == f"traceparent: 00-{request_id}-{request_id[16:]}-01"
     assert rest == ["host: example.test:99", "accept: a/b", "", ""]
 
 
@@ -72,7 +75,7 @@ async def test_hop_by_hop_and_private_headers_end_here(path: DataPath, header: s
     """They are for this hop, or would forge what the gateway says."""
     raw = await seen(path, header)
     names = [line.partition(b":")[0] for line in raw.split(b"\r\n")[2:]]
-    assert names == [b"host", b"", b""]
+    assert names == [b"traceparent", b"host", b"", b""]
     assert b"forged" not in raw
 
 

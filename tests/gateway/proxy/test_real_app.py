@@ -81,7 +81,7 @@ async def deployed(path: DataPath) -> AsyncIterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_the_app_sees_the_call_as_if_it_were_alone(path: DataPath, method: str) -> None:
-    """Path, query, address, root path and request id; no header that the caller did not send."""
+    """Path, query, address, root path and request id; none but the trace's that was not sent."""
     async with deployed(path) as (address, key):
         body = b"" if method == "GET" else b"text"
         answer = await path.call(f"{address}/echo/a%20b?q=1&q=2", key, method=method, body=body)
@@ -89,7 +89,7 @@ async def test_the_app_sees_the_call_as_if_it_were_alone(path: DataPath, method:
     assert (seen["rest"], seen["query"], seen["method"]) == ("a b", "q=1&q=2", method)
     assert (seen["client"], seen["root_path"]) == ("127.0.0.1", "/shop")
     assert seen["url"] == "http://gateway.test/shop/echo/a b?q=1&q=2"  # as Starlette spells it
-    assert seen["names"] == (["host", "content-length"] if body else ["host"])
+    assert seen["names"] == ["traceparent", "host", *(["content-length"] if body else [])]
     assert seen["body"] == body.decode()
     assert seen["request_id"].encode() == answer.header(b"x-request-id")
 
