@@ -18,11 +18,10 @@ from gateway.addresses import base_url
 from gateway.logs import configure
 from gateway.proxy.forwarded import sender_behind
 from gateway.reserved import RESERVED_SEGMENTS
+from gateway.server.ending import drain_seconds
 from gateway.server.serving import Server
 from gateway.settings import Settings
 from gateway.wiring import Parts, wire
-
-DRAIN_SECONDS = 10
 
 
 class Gateway:
@@ -88,7 +87,8 @@ async def _serve(settings: Settings, listener: socket.socket, run_dir: Path) -> 
         await stop.wait()
         parts.ending.has_begun = True
         notice = settings.drain_notice_seconds
-        await server.drain(DRAIN_SECONDS, notice=notice, tell=parts.calls.drain)
+        seconds = drain_seconds(settings.call_deadline_seconds)
+        await server.drain(seconds, notice=notice, tell=parts.calls.drain)
 
 
 def _raise_descriptor_limit() -> None:

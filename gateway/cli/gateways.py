@@ -14,11 +14,13 @@ from gateway.cli.children import Program, start, stop
 from gateway.cli.failures import CommandError, StartError
 from gateway.cli.identity import Identities
 from gateway.cli.supervisor import ChildProcess
+from gateway.server.ending import drain_seconds
 from gateway.settings import Settings
 from sandbox.paths import RunPaths
 
 REPLACE_SECONDS = 60.0  # for a new one to be ready
 _LOOK_SECONDS = 0.02
+_REST_SECONDS = 5.0  # for one that has drained to close what it holds
 
 log = structlog.get_logger("gateways")
 
@@ -107,6 +109,7 @@ def gateways(
     """All of them, not started yet; each has its own log."""
     paths = RunPaths(run_dir)
     sandgate = (sys.executable, "-m", "gateway.cli.main")
+    drained = drain_seconds(settings.call_deadline_seconds)
 
     def one(name: str) -> GatewayProcess:
         program = Program(
@@ -115,7 +118,7 @@ def gateways(
             files.fresh_log(settings.data_dir, name),
             pass_fds=(listener.fileno(),),
             hidden=users.hidden,
-            stop_seconds=15 + settings.drain_notice_seconds,
+            stop_seconds=settings.drain_notice_seconds + drained + _REST_SECONDS,
             extra=settings.as_environment() | users.home | {"GATEWAY_NAME": name},
             become=users.gateway,
         )

@@ -22,6 +22,7 @@ LINGER_SECONDS = 2.0
 LAST_REQUEST_SECONDS = 1.0  # for requests that were on their way when the end began
 BACKLOG = 4096
 _TICK = 0.5
+_ON_ITS_WAY = 0.02  # for a connection that the loop has accepted and we have not seen yet
 
 AtOnce = Callable[[Request], bool]
 SenderOf = Callable[[Sender | None, Head], tuple[Sender | None, str]]
@@ -121,6 +122,7 @@ class Server:
         self.is_draining = True
         for server in self._servers:
             server.close()
+        await asyncio.sleep(_ON_ITS_WAY)
         if tell is not None:
             await tell()
         with contextlib.suppress(TimeoutError):

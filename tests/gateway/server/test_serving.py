@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 from starlette.types import Receive, Scope, Send
 
 from gateway.server import connection
@@ -395,3 +396,36 @@ async def test_what_outlasts_the_drain_is_cut(it: Running) -> None:
     await it.server.drain(0.05)
     assert (await read_answer(reader, "GET")).status == 0
     writer.close()
+
+
+def test_a_drain_leaves_no_connection_between_two_gateways() -> None:
+    """However far its way in has come: who accepted it answers it, or it waits for the next."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the gateway's
+        for turns in range(8):
+            assert runner.run(_answered_as_a_drain_begins(turns)) == 1, turns
+
+
+async def _answered_as_a_drain_begins(turns: int) -> int:
+    """By the one that drains, up to its end, and by the next one."""
+    apps = App(), App()
+    old, new = map(Server, apps)
+    listener = socket.create_server(("127.0.0.1", 0))
+    heir = listener.dup()
+    await old.start([listener])
+    client = socket.create_connection(listener.getsockname())
+    client.sendall(LAST)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await old.drain(10)
+    answered = apps[0].arrived
+    await new.start([heir])
+    reader, writer = await asyncio.open_connection(sock=client)
+    try:
+        async with asyncio.timeout(2):
+            await read_answer(reader, "GET")
+    except TimeoutError:
+        return 0
+    finally:
+        writer.close()
+        await new.close()
+    return answered + apps[1].arrived
