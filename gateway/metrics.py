@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import accumulate
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import (
@@ -38,6 +38,18 @@ _OTHER = "other"
 def status_class(status: int) -> str:
     """`2xx` for 204; anything that is not a status is `other`."""
     return f"{status // 100}xx" if 100 <= status <= 599 else _OTHER
+
+
+class CallPathNow(NamedTuple):
+    """What the call path of this process holds now, and what its memory of answers has done."""
+
+    waiting: int  # calls, for a sandbox
+    websockets: int
+    streams: int
+    breakers: int
+    cache_hits: int
+    cache_misses: int
+    cache_stored: int
 
 
 class Metrics:
@@ -142,6 +154,10 @@ class Metrics:
         """A sandbox that was started has begun its first answer."""
         self._start("first_byte", is_warm, seconds)
 
+    def follow(self, now: Callable[[], CallPathNow]) -> None:
+        """From now on the call path is asked whenever somebody looks; it counts by itself."""
+        self.registry.register(_CallPath(now))
+
     def _start(self, phase: str, is_warm: bool, seconds: float) -> None:
         self._start_seconds.labels(phase, "yes" if is_warm else "no").observe(seconds)
 
@@ -223,6 +239,33 @@ class _CallSeconds(Collector):
             buckets=buckets,
             sum_value=self._sum,
         )
+
+
+class _CallPath(Collector):
+    """What the call path says of itself; none of it has a label that a caller could choose."""
+
+    def __init__(self, now: Callable[[], CallPathNow]) -> None:
+        self._now = now
+
+    def collect(self) -> Iterator[Metric]:
+        """Called while the text is made."""
+        now = self._now()
+        for name, text, value in (
+            ("sandgate_calls_waiting", "Calls that wait for a sandbox", now.waiting),
+            ("sandgate_websockets_open", "WebSockets that are open", now.websockets),
+            ("sandgate_streams_open", "Answers that stream", now.streams),
+            ("sandgate_breakers_open", "Versions spared because they kept failing", now.breakers),
+        ):
+            yield GaugeMetricFamily(name, text, value)
+        cache = CounterMetricFamily(
+            "sandgate_response_cache",
+            "Calls answered from memory (hit) or by the app (miss), and answers kept (stored)",
+            labels=["result"],
+        )
+        cache.add_metric(["hit"], now.cache_hits)
+        cache.add_metric(["miss"], now.cache_misses)
+        cache.add_metric(["stored"], now.cache_stored)
+        yield cache
 
 
 class _Fleet(Collector):

@@ -75,6 +75,11 @@ class Breaker:
         """Whether its last call failed: then each call has to tell how it went."""
         return version in self._trouble
 
+    @property
+    def open(self) -> int:
+        """How many versions are spared now, or looked at by one call alone."""
+        return sum(trouble.opened > 0 for trouble in self._trouble.values())
+
     def admit(self, version: str) -> int:
         """The number of the call that looks, 0 of all others; ApiUnhealthyError: do not send."""
         if version not in self._trouble:  # the warm path

@@ -12,6 +12,7 @@ from gateway.auth.verified import VerifiedKey
 from gateway.errors import SandgateError
 from gateway.limits.types import Charge, Limiter
 from gateway.metering.recorder import Grant, Recorder
+from gateway.metrics import CallPathNow
 from gateway.problems import render
 from gateway.proxy import cors
 from gateway.proxy.breaker import Breaker
@@ -112,7 +113,8 @@ class Endpoint:
         self._stamp = Stamp(generation)
         self._closing = Closing(recorder, limiter, observe)
         self._memory = Remembering(time.monotonic)
-        breaker = Breaker(time.perf_counter)  # as calls note when they were admitted
+        self._leases = leases
+        self._breaker = breaker = Breaker(time.perf_counter)  # as calls note their admission
         self._websockets = WebSockets(leases, limiter, streams, self._closing.end)
         self._forwarding = Forwarding(
             resolver, leases, streams, self._websockets, breaker, self._closing,
@@ -122,6 +124,20 @@ class Endpoint:
             self, resolver, verifier, limiter, leases, recorder, self._grants, self._closing,
             breaker, call_seconds=call_seconds, body_bytes=body_bytes, clock=clock,
         )  # fmt: skip
+        leases.starts.follow(self.now)
+
+    def now(self) -> CallPathNow:
+        """For the metrics."""
+        cache = self._memory.cache
+        return CallPathNow(
+            waiting=self._leases.waiting,
+            websockets=len(self._websockets),
+            streams=len(self._forwarding.streaming),
+            breakers=self._breaker.open,
+            cache_hits=cache.hits,
+            cache_misses=cache.misses,
+            cache_stored=cache.stored,
+        )
 
     def at_once(self, request: Request) -> bool:
         """Answer a call for which everything is at hand without a task; False: it is not."""

@@ -62,6 +62,7 @@ class Forwarding:
         self._closing = closing
         self._validators = validators
         self._body_bytes = body_bytes
+        self.streaming: set[_Streamed] = set()  # answers that go on now
 
     async def forward(
         self,
@@ -155,7 +156,7 @@ class Forwarding:
         borrowed = under_way.loan if under_way else loan_at_once(self._leases, target)
         if borrowed is None:
             borrowed = await self._queue(call, target)
-        stream = _Streamed(self._streams, call, request, target, borrowed)
+        stream = _Streamed(self.streaming, self._streams, call, request, target, borrowed)
         try:
             exchange = Exchange(call, request, caller, borrowed.connection, send, stream.on_head)
             outcome = await exchange.run(is_handed_over=under_way is not None)
@@ -217,8 +218,15 @@ class _Streamed:
     """An answer that goes on after its head: it ends when its key is taken back."""
 
     def __init__(
-        self, streams: Streams, call: Call, request: RequestHead, target: Target, borrowed: Loan
+        self,
+        streaming: "set[_Streamed]",
+        streams: Streams,
+        call: Call,
+        request: RequestHead,
+        target: Target,
+        borrowed: Loan,
     ) -> None:
+        self._streaming = streaming
         self._streams = streams
         self._call = call
         self._request = request
@@ -238,6 +246,7 @@ class _Streamed:
 
     def _attend(self) -> None:
         """It is no short answer in two pieces: from now on it needs a key that is good."""
+        self._streaming.add(self)
         key = self._call.key
         if key is not None:
             self._token = self._streams.add(self._request.key, key, self._target, self._close)
@@ -246,6 +255,7 @@ class _Streamed:
         """It is over."""
         if self._timer is not None:
             self._timer.cancel()
+        self._streaming.discard(self)
         if self._token is not None:
             self._streams.remove(self._token)
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gateway.deadline import within
 from gateway.errors import SandboxesUnavailableError, SandgateError
+from gateway.metrics import CallPathNow
 from gateway.proxy.activate import Activation
 from gateway.proxy.endings import Endings, Witness
 from gateway.proxy.errors import QueueFullError, VersionRevertedError
@@ -38,8 +39,8 @@ class Keeper(Witness, Protocol):
         ...
 
 
-class StartObserver(Protocol):
-    """Who measures starts."""
+class Observer(Protocol):
+    """Who measures starts, and what is held now."""
 
     def started(self, times: StartTimes) -> None:
         """A call, or a minimum of instances, made a sandbox start."""
@@ -47,6 +48,10 @@ class StartObserver(Protocol):
 
     def first_byte(self, is_warm: bool, seconds: float) -> None:
         """From the end of that start until its first answer began."""
+        ...
+
+    def follow(self, now: Callable[[], CallPathNow]) -> None:
+        """Ask this whenever somebody looks."""
         ...
 
 
@@ -57,6 +62,9 @@ class _NobodyMeasures:
     def first_byte(self, is_warm: bool, seconds: float) -> None:
         """Not counted."""
 
+    def follow(self, now: Callable[[], CallPathNow]) -> None:
+        """Not asked."""
+
 
 class Leases:
     """Lends slots on sandboxes to calls, renews what is used, gives up what is unwanted."""
@@ -66,7 +74,7 @@ class Leases:
         keeper: Keeper,
         activation: Activation,
         *,
-        starts: StartObserver | None = None,
+        starts: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.starts = starts or _NobodyMeasures()

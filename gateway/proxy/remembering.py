@@ -17,7 +17,7 @@ class Remembering:
     """One for all calls of this process."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._cache = ResponseCache(clock)
+        self.cache = ResponseCache(clock)
 
     def answer(self, call: Call, target: Target) -> tuple[int, list[Field], bytes] | None:
         """What is remembered; else the call is told how its answer may be."""
@@ -38,7 +38,7 @@ class Remembering:
         asked = asked_of(call.method, call.asked.head.fields)
         if asked is None:
             return None
-        kept = self._cache.find(address, asked)
+        kept = self.cache.find(address, asked)
         if kept is not None:
             return kept.status, kept.headers, kept.body
 
@@ -46,7 +46,7 @@ class Remembering:
             filling = None
             if all(name != b"set-cookie" for name, _ in head.headers):  # also one that is dropped
                 headers = app_headers(call, head)
-                filling = self._cache.filling(address, asked, head.status, headers)
+                filling = self.cache.filling(address, asked, head.status, headers)
             call.own_headers.append(status_line(stored=filling is not None))
             return filling
 
@@ -55,4 +55,4 @@ class Remembering:
 
     def _spoil(self, address: Address, host: bytes, head: AnswerHead) -> None:
         if head.status < 400:
-            self._cache.spoil(address, host)
+            self.cache.spoil(address, host)

@@ -94,6 +94,7 @@ class ResponseCache:
         self._entries: OrderedDict[_Entry, None] = OrderedDict()
         self._shares: dict[str, _Share] = {}
         self.size = 0
+        self.hits = self.misses = self.stored = 0  # since the process began
         self.filling_bytes = 0  # of answers that are still on their way
 
     def __len__(self) -> int:
@@ -101,6 +102,14 @@ class ResponseCache:
 
     def find(self, address: Address, asked: Asked) -> Kept | None:
         """A fresh answer to this call; 304 when the caller has it already."""
+        kept = self._find(address, asked)
+        if kept is None:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return kept
+
+    def _find(self, address: Address, asked: Asked) -> Kept | None:
         resource = self._resources.get((address, asked.host))
         if resource is None or not asked.may_be_old:
             return None
@@ -190,6 +199,7 @@ class ResponseCache:
         api_id = entry.place[0].api_id
         self._resources.setdefault(entry.place, _Resource(vary)).entries[entry.variant] = entry
         self._entries[entry] = None
+        self.stored += 1
         share = self._shares.setdefault(api_id, _Share())
         share.entries[entry] = None
         share.size += entry.size

@@ -75,6 +75,10 @@ class WebSockets:
         self._end = end
         self._tunnels: set[Tunnel] = set()
 
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._tunnels)
+
     async def serve(self, opening: Opening, target: Target) -> None:
         """Until both sides have agreed, or the caller has the app's refusal.
 

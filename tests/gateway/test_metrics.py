@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway import metrics as module
-from gateway.metrics import Metrics, status_class
+from gateway.metrics import CallPathNow, Metrics, status_class
 from sandbox.types import (
     EndReason,
     ManagerStatus,
@@ -147,3 +147,24 @@ def test_starts_are_measured_by_phase_and_warmth() -> None:
         for warm in ("yes", "no"):
             assert f'sandgate_start_seconds_count{{phase="{phase}",warm="{warm}"}} 1.0' in text
     assert 'sandgate_start_seconds_sum{phase="first_byte",warm="yes"} 0.004' in text
+
+
+def test_the_call_path_is_asked_when_somebody_looks() -> None:
+    """Every name has a type and a text, and nothing of it is labelled by what a caller chose."""
+    metrics, now = Metrics(), CallPathNow(1, 2, 3, 4, 5, 6, 7)
+    metrics.follow(lambda: now)
+    lines = set(metrics.render().decode().splitlines())
+    now = now._replace(waiting=0)
+    assert lines >= {
+        "sandgate_calls_waiting 1.0",
+        "sandgate_websockets_open 2.0",
+        "sandgate_streams_open 3.0",
+        "sandgate_breakers_open 4.0",
+        'sandgate_response_cache_total{result="hit"} 5.0',
+        'sandgate_response_cache_total{result="miss"} 6.0',
+        'sandgate_response_cache_total{result="stored"} 7.0',
+        "# TYPE sandgate_response_cache_total counter",
+        "# TYPE sandgate_calls_waiting gauge",
+    }
+    assert "sandgate_calls_waiting 0.0" in metrics.render().decode()
+    assert "sandgate_streams_open" in {metric.name for metric in metrics.own()}
