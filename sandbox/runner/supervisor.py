@@ -298,7 +298,13 @@ class Supervisor:
 
 
 def _become_child(places: Places, page: "memoryview[int]", pipes: Pipes) -> NoReturn:
-    from .child import run_child  # only here: the supervisor stays small
+    # only here: the supervisor stays small
+    from .haste import import_fastapi, uncollected
+
+    with uncollected():
+        if not places.practises:
+            import_fastapi()
+        from .child import run_child
 
     run_child(pipes, places, page)
 
