@@ -118,6 +118,23 @@ class Forwarding:
         attempt: Callable[[Target, UnderWay | None], Awaitable[T]],
         under_way: UnderWay | None,
     ) -> T:
+        """With the version that was picked; where that cannot run, with the one that serves now."""
+        try:
+            return await self._spared(call, target, attempt, under_way)
+        except VersionRevertedError as error:
+            now = await self._moved(call, target, error)
+        try:
+            return await self._spared(call, now, attempt, None)
+        except VersionRevertedError as reverted:  # once is enough
+            raise reverted.cause from reverted
+
+    async def _spared(
+        self,
+        call: Call,
+        target: Target,
+        attempt: Callable[[Target, UnderWay | None], Awaitable[T]],
+        under_way: UnderWay | None,
+    ) -> T:
         """Spare a version that fails; once more where the app has seen nothing of the call."""
         version = target.spec.version_id
         probe = 0 if under_way else self._breaker.admit(version)
@@ -125,17 +142,13 @@ class Forwarding:
         try:
             try:
                 outcome = await attempt(target, under_way)
-            except (UnreadError, VersionRevertedError) as error:
-                target = await self._again(call, target, error)
-                try:
-                    outcome = await attempt(target, None)
-                except VersionRevertedError as reverted:  # once is enough
-                    raise reverted.cause from reverted
+            except UnreadError:
+                outcome = await attempt(target, None)
             self._breaker.succeeded(version)
             is_told = True
             return outcome
-        except SandgateError as error:
-            if is_failure(error):
+        except (SandgateError, VersionRevertedError) as error:
+            if is_failure(error.cause if isinstance(error, VersionRevertedError) else error):
                 self._breaker.failed(version, probe, call.admitted_at)
                 is_told = True
             raise
@@ -186,18 +199,15 @@ class Forwarding:
             waiting.cancel()
             raise
 
-    async def _again(
-        self, call: Call, target: Target, error: UnreadError | VersionRevertedError
-    ) -> Target:
-        """Where to try once more: with a new sandbox, or with the version that serves now."""
-        if isinstance(error, UnreadError):
-            return target
+    async def _moved(self, call: Call, target: Target, error: VersionRevertedError) -> Target:
+        """The version that serves now, in place of one that cannot run."""
         if target.is_pinned:
             raise error.cause from error
         now = await self._resolver.target(await self._resolver.find(call.ref), None)
         if now.spec.version_id == target.spec.version_id:
             raise error.cause from error
         call.version = now.n
+        call.keep = None  # memory would take its answer for the other version's
         return now
 
     async def _validated(self, call: Call, target: Target, caller: Caller) -> None:
