@@ -73,6 +73,11 @@ class RunPaths:
         return self.run / "door" / "ca.pem"
 
     @property
+    def door_key(self) -> Path:
+        """Key of that certificate: the door's alone, for the next door of the same sandboxes."""
+        return self.run / "door" / "ca.key"
+
+    @property
     def data_socket(self) -> Path:
         """Where the worker takes the sandboxes' way to their data from the manager."""
         return self.run / "data" / "data.sock"

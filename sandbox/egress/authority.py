@@ -1,4 +1,4 @@
-"""The door's own certificate authority, in memory only: it signs for hosts with placeholders."""
+"""The door's own certificate authority: it signs for hosts with placeholders."""
 
 import os
 import ssl
@@ -20,14 +20,24 @@ _KEPT = 256
 
 
 class Authority:
-    """Made anew with each door. `certificate` is what sandboxes are told to trust, as PEM."""
+    """A new one, or the one that `to_pem` was asked of.
 
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    `certificate` is what sandboxes are told to trust, as PEM.
+    """
+
+    def __init__(self, kept: bytes | None = None) -> None:
+        if kept is None:
+            self._key = ec.generate_private_key(ec.SECP256R1())
+            self._own = self._sign_own()
+        else:
+            self._key, self._own = _read(kept)
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
-        self._own = self._sign_own()
         self.certificate = self._own.public_bytes(serialization.Encoding.PEM).decode()
         self._contexts: OrderedDict[str, tuple[datetime, ssl.SSLContext]] = OrderedDict()
+
+    def to_pem(self) -> bytes:
+        """Key and certificate, from which the same authority can be made again. Secret."""
+        return _secret(self._key) + self.certificate.encode()
 
     def _sign_own(self) -> x509.Certificate:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)])
@@ -104,20 +114,34 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
+def _secret(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _read(kept: bytes) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """What `to_pem` said; ValueError when it is something else, or soon of no use."""
+    key = serialization.load_pem_private_key(kept, None)
+    own = x509.load_pem_x509_certificate(kept)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != own.public_key():
+        raise ValueError("the key is not the certificate's")
+    if own.not_valid_after_utc < datetime.now(UTC) + _YEARS / 2:
+        raise ValueError("the certificate is too old")
+    return key, own
+
+
 def _load(
     context: ssl.SSLContext, key: ec.EllipticCurvePrivateKey, *certificates: x509.Certificate
 ) -> None:
     """Through memory that has a file's name: the library takes nothing else, the disk stays out."""
     chain = [one.public_bytes(serialization.Encoding.PEM) for one in certificates]
-    secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
     descriptor = os.memfd_create("leaf", os.MFD_CLOEXEC)
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as file:
-            file.write(secret + b"".join(chain))
+            file.write(_secret(key) + b"".join(chain))
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)

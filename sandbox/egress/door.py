@@ -34,6 +34,11 @@ class Door:
         self._gates: dict[str, Gate] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
+    @property
+    def serves_any(self) -> bool:
+        """Whether there are sandboxes."""
+        return bool(self._gates)
+
     def opened(
         self,
         sandbox_id: str,

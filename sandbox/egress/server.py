@@ -6,8 +6,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import dns.nameserver
 import structlog
 
 from sandbox import log
-from sandbox.egress.authority import Authority
+from sandbox.egress.continuity import authority_at, write_whole
 from sandbox.egress.dialling import Dialler
 from sandbox.egress.door import Door
 from sandbox.egress.hosts import BadHostError
@@ -79,29 +78,20 @@ async def serve(settings: DoorSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     paths = RunPaths(settings.run_dir)
     make_private(paths.door_socket.parent)
-    authority = Authority()
+    authority = authority_at(paths.door_key)
     resolver = Resolver(settings.nameservers, settings.limits.resolve_seconds)
     door = Door(settings.limits, Dialler(resolver, settings.limits), authority)
-    with _published(paths.door_ca, authority.certificate):
-        try:
-            async with serving_outlet(paths.door_socket, door, settings.client_uids):
-                _log.info("door open", nameservers=[str(one) for one in settings.nameservers])
-                await stop.wait()
-        finally:
-            await door.close()
-
-
-@contextmanager
-def _published(path: Path, text: str) -> Iterator[None]:
-    """A file for everybody to read, there in one piece; gone at the end."""
-    new = path.with_suffix(".new")
-    new.write_text(text)
-    new.chmod(0o644)
-    new.replace(path)
+    write_whole(paths.door_ca, authority.certificate.encode(), 0o644)
     try:
-        yield
+        async with serving_outlet(paths.door_socket, door, settings.client_uids):
+            _log.info("door open", nameservers=[str(one) for one in settings.nameservers])
+            await stop.wait()
+            is_last = not door.serves_any  # else the next door has to be the same one to them
     finally:
-        path.unlink(missing_ok=True)
+        await door.close()
+    if is_last:
+        for path in (paths.door_ca, paths.door_key):
+            path.unlink(missing_ok=True)
 
 
 def _all_descriptors() -> None:

@@ -1,6 +1,7 @@
 """The door as the process it is, with a real manager's end of the outlet."""
 
 import asyncio
+import signal
 import stat
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -105,6 +106,22 @@ async def test_sigterm_leaves_nothing(paths: RunPaths, resolver: LocalResolver) 
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 20) == 0
     assert list(paths.door_socket.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+async def test_sandboxes_go_on_trusting_the_next_door(
+    paths: RunPaths, resolver: LocalResolver, ending: signal.Signals
+) -> None:
+    async with manager(paths, [], []) as (_, way):
+        async with door(paths.run, "--nameserver", resolver.address) as process:
+            assert (await ask(way)).code == "egress_host_not_allowed"
+            trusted = paths.door_ca.read_text()
+            assert stat.S_IMODE(paths.door_key.stat().st_mode) == 0o600
+            process.send_signal(ending)
+            await process.wait()
+        async with door(paths.run, "--nameserver", resolver.address):
+            assert (await ask(way)).code == "egress_host_not_allowed"
+            assert paths.door_ca.read_text() == trusted
 
 
 async def test_another_users_manager_is_not_heard(paths: RunPaths, resolver: LocalResolver) -> None:
