@@ -180,8 +180,7 @@ class Changes:
         """A message of the database; all of one transaction carry the same number."""
         known = self._generation
         if generation is not None and known is not None and generation > known + 1:
-            self._lost(generation)
-            return
+            self._lost(generation)  # and what it names is not only distrusted, but has changed
         self._tell(kind, identifier)
         if generation is not None and (known is not None or self._read is None):
             self._handled(generation)
@@ -195,7 +194,7 @@ class Changes:
         while True:
             try:
                 await self._listen()
-            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, nothing arrives any more
                 _log.warning("changes_connection_lost", error=repr(error))
             self._listening = False
             self._missed = True

@@ -19,7 +19,7 @@ SECONDS = 1.0  # for one command
 RETRY_SECONDS = 1.0
 MAX_WAITING = 1000  # messages while Redis is slow; what does not fit is left to the generation
 
-_FAULTS = (RedisError, OSError, TimeoutError)
+_FAULTS = (RedisError, OSError, TimeoutError, UnicodeError)  # the last: a message that is no text
 
 _log = structlog.get_logger(__name__)
 

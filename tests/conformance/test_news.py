@@ -158,6 +158,31 @@ async def test_a_redis_that_dies_loses_speed_and_nothing_else(database: Database
             await asyncio.wait_for(told(), 20)
 
 
+async def test_what_is_no_text_at_all_ends_nothing(
+    database: Database, shared_redis: RedisServer
+) -> None:
+    heard: Heard = []
+
+    async def read() -> int:
+        return await generations.current(database)
+
+    async with (
+        following(shared_redis.url, read) as changes,
+        following(shared_redis.url, read) as other,
+    ):
+        changes.subscribe(lambda kind, identifier: heard.append((kind, identifier)))
+        with shared_redis.client() as client:
+            client.publish(CHANNEL, b"\xff")
+        await until(lambda: ("all", "") in heard)
+
+        async def told() -> None:
+            while ("key", "heard") not in heard:
+                other.publish("key", "heard")
+                await asyncio.sleep(0.02)
+
+        await asyncio.wait_for(told(), 20)
+
+
 async def test_who_listens_to_the_database_needs_no_hints(
     postgres: EmbeddedPostgres, database_name: str, database: Database, shared_redis: RedisServer
 ) -> None:

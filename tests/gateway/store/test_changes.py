@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -89,6 +90,23 @@ async def test_after_a_lost_connection_everything_counts_as_changed(
     )
     await admin.close()
     await until(lambda: heard == [("all", "")])
+
+
+async def test_a_driver_that_loses_track_is_a_lost_connection(
+    postgres: EmbeddedPostgres, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = Heard()
+    connect, failures = asyncpg.connect, [asyncpg.InternalClientError("as asked")]
+
+    async def connect_later(**address: Any) -> asyncpg.Connection:
+        if failures:
+            raise failures.pop()
+        return await connect(**address)
+
+    monkeypatch.setattr(asyncpg, "connect", connect_later)
+    async with Changes(postgres.socket_dir, database=database_name, retry_seconds=0.01) as changes:
+        changes.subscribe(lambda kind, identifier: received.append((kind, identifier)))
+        assert changes.listening
 
 
 async def test_killed_servers_are_survived_again_and_again() -> None:

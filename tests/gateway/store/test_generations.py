@@ -143,7 +143,8 @@ async def test_a_gap_is_noticed_with_the_next_message(
         changes.is_deaf = False
         await announce(owner, "next")
         await until(lambda: changes.generation > lost)
-    assert received == [("all", "")]
+    # and what the message itself names is not only distrusted, but known to have changed
+    assert received == [("all", ""), ("api", "next")]
 
 
 async def _told(
