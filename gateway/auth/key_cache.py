@@ -1,6 +1,7 @@
 """What is remembered about keys: good ones with their value, unknown ones by hash. Pure."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.auth.verified import VerifiedKey
@@ -38,6 +39,8 @@ class KeyCache:
         self._max_unknown = max_unknown
         self._known: OrderedDict[Digest, Entry] = OrderedDict()
         self._digests: dict[str, Digest] = {}  # key id → digest
+        self._tenants: dict[str, set[Digest]] = {}
+        self._plans: dict[str, set[Digest]] = {}
         self._unknown: OrderedDict[Digest, tuple[float, float]] = OrderedDict()
         self._newest: OrderedDict[str, int] = OrderedDict()  # key id → generation
 
@@ -67,12 +70,13 @@ class KeyCache:
         if len(self._newest) > self._max_known:
             self._newest.popitem(last=False)
         self._unknown.pop(digest, None)
+        self._drop(digest)
         self._known[digest] = entry
-        self._known.move_to_end(digest)
         self._digests[entry.key.key_id] = digest
+        self._tenants.setdefault(entry.key.tenant_id, set()).add(digest)
+        self._plans.setdefault(entry.key.plan, set()).add(digest)
         if len(self._known) > self._max_known:
-            _, oldest = self._known.popitem(last=False)
-            self._digests.pop(oldest.key.key_id, None)
+            self._drop(next(iter(self._known)))
 
     def put_unknown(self, digest: Digest, since: float, until: float) -> None:
         """Remember that a key does not exist."""
@@ -90,9 +94,9 @@ class KeyCache:
                 self._drop(digest)
             self._unknown.clear()  # it may be the one that was just created
         elif kind == "tenant":
-            self._drop_all([d for d, e in self._known.items() if e.key.tenant_id == identifier])
+            self._drop_all(self._tenants.get(identifier, ()))
         elif kind == "plan":
-            self._drop_all([d for d, e in self._known.items() if e.key.plan == identifier])
+            self._drop_all(self._plans.get(identifier, ()))
 
     def expire_all(self) -> None:
         """Everything must be asked again before its next use.
@@ -107,11 +111,22 @@ class KeyCache:
             entry.is_unconfirmed = False
         self._unknown.clear()
 
-    def _drop_all(self, digests: list[Digest]) -> None:
-        for digest in digests:
+    def _drop_all(self, digests: Iterable[Digest]) -> None:
+        for digest in tuple(digests):
             self._drop(digest)
 
     def _drop(self, digest: Digest) -> None:
         entry = self._known.pop(digest, None)
-        if entry is not None:
-            self._digests.pop(entry.key.key_id, None)
+        if entry is None:
+            return
+        key = entry.key
+        self._digests.pop(key.key_id, None)
+        _remove(self._tenants, key.tenant_id, digest)
+        _remove(self._plans, key.plan, digest)
+
+
+def _remove(groups: dict[str, set[Digest]], name: str, digest: Digest) -> None:
+    group = groups[name]
+    group.discard(digest)
+    if not group:
+        del groups[name]
