@@ -16,7 +16,9 @@ def test_a_drain_outlasts_the_longest_call() -> None:
 
 def test_nobody_is_killed_while_it_drains(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
-    settings = Settings(data_dir=tmp_path, drain_notice_seconds=7, call_deadline_seconds=30)
+    settings = Settings(
+        sandgate_data_dir=tmp_path, drain_notice_seconds=7, call_deadline_seconds=30
+    )
     with open_listener("127.0.0.1", 0) as listener:
         (only,) = gateways(settings, tmp_path, listener, Identities())
     assert only._program.stop_seconds > 7 + drain_seconds(30)
