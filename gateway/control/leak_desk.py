@@ -5,28 +5,31 @@ import time
 from gateway.auth.issuer.attempts import Allowance, Attempts, address_subject
 from gateway.auth.issuer.errors import TooManyAttemptsError
 from gateway.auth.reporters import Reporters
-from gateway.errors import SandgateError
-
-UNSIGNED_REPORTS = 30  # of one address within _SECONDS
-_SECONDS = 300.0
-
-
-class TooManyReportsError(SandgateError):
-    """One address reports more often than anybody finds keys."""
-
-    status, code, title = 429, "too_many_reports", "Too many reports"
+from gateway.operations.leaks import (
+    UNSIGNED_REPORTS,
+    UNSIGNED_SECONDS,
+    TooManyReportsError,
+    count_unsigned,
+)
+from gateway.operations.ports import Services
 
 
 class LeakDesk:
-    """Who may sign reports, and how often everybody else has reported."""
+    """Who may sign reports, and how often everybody else has reported.
+
+    The database counts for all gateways. Each counts by itself first, so that a flood does not
+    reach the database.
+    """
 
     def __init__(self, reporters: Reporters | None = None) -> None:
         self.reporters = reporters or Reporters()
-        self._attempts = Attempts(_SECONDS, time.monotonic)
+        self._attempts = Attempts(UNSIGNED_SECONDS, time.monotonic)
 
-    def count(self, address: str | None) -> None:
-        """One more unsigned report from there."""
+    async def count(self, services: Services, address: str | None) -> None:
+        """One more unsigned report from there; TooManyReportsError for one too many."""
+        origin = address_subject(address)
         try:
-            self._attempts.take([Allowance(address_subject(address), UNSIGNED_REPORTS)])
+            self._attempts.take([Allowance(origin, UNSIGNED_REPORTS)])
         except TooManyAttemptsError as error:
-            raise TooManyReportsError(headers=error.headers) from error
+            raise TooManyReportsError(error.seconds) from error
+        await count_unsigned(services, origin)

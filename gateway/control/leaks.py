@@ -60,7 +60,8 @@ async def report_keys(
     body = await request.body()
     signer = control.leaks.reporters.signer(identifier, signature, body)
     if signer is None:
-        control.leaks.count(request.client.host if request.client else None)
+        address = request.client.host if request.client else None
+        await control.leaks.count(control.operations, address)
     findings = _findings(body, UNSIGNED_LEAKS if signer is None else SIGNED_LEAKS)
     leaks = [Leak(finding.token, finding.url or "") for finding in findings]
     await report_leaks(control.operations, leaks, signer)

@@ -1,17 +1,30 @@
 """Reports of leaked keys: whoever can show a key's text has it, and so it is revoked."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from gateway.auth.keys import hash_key, is_well_formed
+from gateway.errors import SandgateError
 from gateway.operations.finish import finish
 from gateway.operations.ports import Services
 from gateway.store import api_keys
 
+UNSIGNED_REPORTS = 30  # of one origin within UNSIGNED_SECONDS, over all gateways
+UNSIGNED_SECONDS = 300.0
 _ADDRESS_CHARACTERS = 300
 _log = structlog.get_logger(__name__)
+
+
+class TooManyReportsError(SandgateError):
+    """One address reports more often than anybody finds keys."""
+
+    status, code, title = 429, "too_many_reports", "Too many reports"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(headers={"Retry-After": str(max(1, math.ceil(seconds)))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +33,15 @@ class Leak:
 
     text: str
     found_at: str = ""
+
+
+async def count_unsigned(services: Services, origin: str) -> None:
+    """One more report that nobody signed; TooManyReportsError for one too many."""
+    wait = await api_keys.count_leak_report(
+        services.database, origin, UNSIGNED_REPORTS, UNSIGNED_SECONDS
+    )
+    if wait > 0:
+        raise TooManyReportsError(wait)
 
 
 async def report_leaks(services: Services, leaks: Sequence[Leak], signer: str | None) -> None:

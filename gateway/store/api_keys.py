@@ -81,6 +81,14 @@ async def report_leaked(
     return gone
 
 
+async def count_leak_report(
+    database: Database, origin: str, quantity: int, seconds: float
+) -> float:
+    """Count an unsigned report of this origin; answers the seconds to wait when it is too many."""
+    arguments = {"p_origin": origin, "p_quantity": quantity, "p_seconds": seconds}
+    return float(await database.rpc("count_leak_report", arguments, identity=SERVICE))
+
+
 async def revoke(database: Database, key_id: UUID, actor: UUID | None) -> None:
     """The key opens nothing any more."""
     await database.rpc(

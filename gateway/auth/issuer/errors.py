@@ -132,6 +132,7 @@ class TooManyAttemptsError(AuthError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(headers={"Retry-After": str(retry_after)})
+        self.seconds = retry_after
 
 
 class BusyError(AuthError):

@@ -1,9 +1,11 @@
 """Reports of leaked keys: what they revoke, what they do not tell, what abuse meets."""
 
+import asyncio
 import base64
 import json
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -13,10 +15,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from gateway.auth.keys import generate_key
 from gateway.auth.reporters import Reporters, ReportSignatureError
 from gateway.control.build import build_control
-from gateway.control.leak_desk import UNSIGNED_REPORTS, LeakDesk
+from gateway.control.leak_desk import LeakDesk
 from gateway.control.leaks import UNSIGNED_LEAKS
 from gateway.control.services import ControlServices
 from gateway.metrics import Metrics
+from gateway.operations.leaks import UNSIGNED_REPORTS
+from gateway.store import api_keys
 from tests.support.control import BASE, World
 from tests.support.factories import Person, make_api
 from tests.support.problems import assert_problem
@@ -139,8 +143,39 @@ async def test_429_an_address_that_reports_all_the_time(world: World) -> None:
     assert int(refused.headers["retry-after"]) > 0
 
 
+async def test_429_an_address_that_reports_to_several_gateways_in_turn(world: World) -> None:
+    other = Signed(world)
+    for _ in range(UNSIGNED_REPORTS // 2):
+        assert (await report(world, [])).status_code == 202
+        assert (await other.send(b"[]", {})).status_code == 202
+    for refused in (await report(world, []), await other.send(b"[]", {})):
+        assert_problem(refused, 429, "too_many_reports")
+        assert 0 < int(refused.headers["retry-after"]) <= 300
+
+
+async def test_reports_at_the_same_moment_are_counted_one_by_one(world: World) -> None:
+    origin = "address:2001:db8::/64"
+    waits = await asyncio.gather(
+        *(api_keys.count_leak_report(world.database, origin, 5, 300) for _ in range(12))
+    )
+    assert sorted(bool(wait) for wait in waits) == [False] * 5 + [True] * 7
+
+
+async def test_reports_of_another_address_or_time_are_not_in_the_way(
+    world: World, owner: asyncpg.Connection
+) -> None:
+    for _ in range(3):
+        await api_keys.count_leak_report(world.database, "address:192.0.2.1", 1, 300)
+    assert await api_keys.count_leak_report(world.database, "address:192.0.2.2", 1, 300) == 0
+    await owner.execute(
+        "update private.leak_reports set reported_at = reported_at - interval '301 s'"
+    )
+    assert await api_keys.count_leak_report(world.database, "address:192.0.2.1", 1, 300) == 0
+    assert await owner.fetchval("select count(*) from private.leak_reports") == 1
+
+
 class Signed:
-    """A control plane that knows one scanner."""
+    """A control plane that knows one scanner: another gateway."""
 
     def __init__(self, world: World) -> None:
         self.scanner = Scanner()
