@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gateway.errors import SandgateError
+from gateway.metering.columns import columns
 from gateway.metering.segments import (
     batches,
     locked,
@@ -22,7 +23,9 @@ from gateway.store.database import SERVICE, DatabaseError, Identity
 
 _log = logging.getLogger(__name__)
 
-BATCH = 1000
+BATCH = 5000  # a statement costs milliseconds of its own, whatever it stores
+LEAST = 100
+FEW = 200  # among which a line that is refused is looked for one by one, at milliseconds each
 MAX_PAUSE = 30.0
 _DATA_ERRORS = ("22", "23")  # classes of SQLSTATE: this very value is refused, always
 
@@ -31,7 +34,7 @@ class UsageStore(Protocol):
     """The part of the database that takes records."""
 
     async def rpc(self, function: str, arguments: Mapping[str, Any], *, identity: Identity) -> Any:
-        """Call `record_usage`."""
+        """Call `record_columns` or `record_usage`."""
         ...
 
 
@@ -52,6 +55,7 @@ class Drain:
         self._folder = folder
         self._database = database
         self._seconds = seconds
+        self._size = BATCH
 
     async def run(self) -> None:
         """Drain again and again, less often while the database is down, until cancelled."""
@@ -81,7 +85,7 @@ class Drain:
                 return True
             bad: list[bytes] = []
             try:
-                for lines in batches(file, BATCH):
+                for lines in batches(file, self._size):
                     bad += await self._batch(lines, drained)
             except DatabaseError as error:
                 _log.warning("%s stays: %s %s", path.name, error.sqlstate, error.message)
@@ -90,7 +94,10 @@ class Drain:
             except (SandgateError, TimeoutError) as error:
                 _log.warning("usage stays on the disk: %s", error)
                 drained.failed += 1
+                # what is too much for a slow database within its time is tried with less
+                self._size = max(self._size // 2, LEAST)
                 return False
+            self._size = min(self._size * 2, BATCH)
             if bad:
                 set_aside(path, bad)
                 drained.rejected += len(bad)
@@ -99,6 +106,33 @@ class Drain:
 
     async def _batch(self, lines: list[bytes], drained: Drained) -> list[bytes]:
         """Store a batch; answers the lines that never can be."""
+        arguments, others = columns(lines)
+        bad: list[bytes] = []
+        if arguments is not None and not await self._at_once(arguments, drained):
+            if len(lines) > FEW:
+                middle = len(lines) // 2
+                for half in (lines[:middle], lines[middle:]):
+                    bad += await self._batch(half, drained)
+                return bad
+            others = lines
+        for start in range(0, len(others), FEW):
+            bad += await self._carefully(others[start : start + FEW], drained)
+        return bad
+
+    async def _at_once(self, arguments: Mapping[str, Any], drained: Drained) -> bool:
+        """Store what the recorder wrote; False when some of it is refused, and none is stored."""
+        try:
+            outcome = await self._database.rpc("record_columns", arguments, identity=SERVICE)
+        except DatabaseError as error:
+            if error.sqlstate[:2] not in _DATA_ERRORS:
+                raise
+            return False
+        drained.inserted += int(outcome["inserted"])
+        drained.duplicates += int(outcome["duplicates"])
+        return True
+
+    async def _carefully(self, lines: list[bytes], drained: Drained) -> list[bytes]:
+        """Read each line, and store what can be."""
         good: list[bytes] = []
         bad: list[bytes] = []
         calls: list[dict[str, Any]] = []

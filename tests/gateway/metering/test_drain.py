@@ -49,23 +49,31 @@ def record(**changes: Any) -> CallRecord:
 
 
 class Table:
-    """`record_usage` in memory. Only `rpc` is there: the drain may need nothing else."""
+    """The recording functions in memory. Only `rpc` is there: the drain may need nothing else."""
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, Any]] = {}
         self.batches: list[int] = []
+        self.one_by_one: list[int] = []  # those of them in which a refused call is looked for
         self.error: Exception | None = None
+        self.most: int | None = None  # calls that can be stored in the time of a statement
         self.poison: set[str] = set()  # request ids that make the whole statement fail
         self.rejects: set[str] = set()  # request ids that are refused alone
 
     async def rpc(self, function: str, arguments: Mapping[str, Any], *, identity: Identity) -> Any:
         """Idempotent, as the real one."""
-        assert (function, identity) == ("record_usage", SERVICE)
-        calls = arguments["p_calls"]
+        assert identity == SERVICE
+        at_once = function == "record_columns"
+        calls = calls_of(arguments) if at_once else arguments["p_calls"]
         self.batches.append(len(calls))
+        if not at_once:
+            self.one_by_one.append(len(calls))
         if self.error is not None:
             raise self.error
-        if any(call["request_id"] in self.poison for call in calls):
+        if self.most is not None and len(calls) > self.most:
+            raise DatabaseUnavailableError
+        refused = self.poison | self.rejects if at_once else self.poison
+        if any(call["request_id"] in refused for call in calls):
             raise DatabaseError("22P02", "invalid input syntax")
         good = [call for call in calls if call["request_id"] not in self.rejects]
         fresh = [call for call in good if call["request_id"] not in self.rows]
@@ -75,6 +83,11 @@ class Table:
             "duplicates": len(good) - len(fresh),
             "rejected": len(calls) - len(good),
         }
+
+
+def calls_of(arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The request ids of columns."""
+    return [{"request_id": text} for text in json.loads(f"[{arguments['p_request_id'][1:-1]}]")]
 
 
 @pytest.fixture
@@ -103,12 +116,12 @@ def write(folder: Path, *lines: bytes) -> Path:
 
 
 async def test_closed_segments_are_stored_and_removed(folder: Path, table: Table) -> None:
-    """In batches of a thousand at most."""
-    records = [record() for _ in range(2500)]
+    """In batches of five thousand at most."""
+    records = [record() for _ in range(12_500)]
     write(folder, *(each.to_line() for each in records))
     drained = await draining(folder, table).once()
-    assert drained.inserted == 2500
-    assert table.batches == [1000, 1000, 500]
+    assert drained.inserted == 12_500
+    assert table.batches == [5000, 5000, 2500]
     assert set(table.rows) == {each.request_id for each in records}
     assert segments(folder) == []
 
@@ -144,6 +157,22 @@ async def test_it_goes_on_by_itself_when_the_database_is_back(folder: Path, tabl
     await until(lambda: segments(folder) == [])
     running.cancel()
     assert len(table.rows) == 1
+
+
+async def test_a_slow_database_gets_smaller_batches_until_it_takes_them(
+    folder: Path, table: Table
+) -> None:
+    """A batch that is never stored in time would hold up everything behind it for ever."""
+    write(folder, *(record().to_line() for _ in range(3000)))
+    table.most = 700
+    drain = draining(folder, table)
+    outcomes = [await drain.once() for _ in range(4)]
+    assert [each.failed for each in outcomes] == [1, 1, 1, 0]
+    assert (len(table.rows), segments(folder)) == (3000, [])
+    table.most = None
+    write(folder, *(record().to_line() for _ in range(1500)))
+    await drain.once()
+    assert table.batches[-2:] == [1250, 250]
 
 
 async def test_a_segment_stored_twice_counts_once(folder: Path, table: Table) -> None:
@@ -194,14 +223,15 @@ async def test_a_malformed_line_is_set_aside(folder: Path, table: Table, bad: by
 async def test_a_record_the_database_refuses_is_set_aside_alone(
     folder: Path, table: Table, how: str
 ) -> None:
-    """Whether it refuses the statement or only counts the row."""
-    records = [record() for _ in range(100)]
-    getattr(table, how).add(records[37].request_id)
+    """Whether it refuses the statement or only counts the row; found among many."""
+    records = [record() for _ in range(2200)]
+    getattr(table, how).add(records[1037].request_id)
     path = write(folder, *(each.to_line() for each in records))
     drained = await draining(folder, table).once()
-    assert len(table.rows) == 99
+    assert len(table.rows) == 2199
     assert drained.rejected == 1
-    assert (folder / "bad" / path.name).read_bytes() == records[37].to_line()
+    assert max(table.one_by_one) <= 200
+    assert (folder / "bad" / path.name).read_bytes() == records[1037].to_line()
     assert segments(folder) == []
 
 
@@ -267,6 +297,6 @@ async def test_one_bad_record_does_not_block_the_real_table(
     assert [each["request_id"] for each in kept] == [bad.request_id]
 
 
-def test_the_batch_is_at_most_a_thousand() -> None:
-    """What one statement may hold."""
-    assert drain_module.BATCH == 1000
+def test_the_batch_is_bounded() -> None:
+    """What one statement may hold, and what it may store one by one."""
+    assert (drain_module.BATCH, drain_module.FEW) == (5000, 200)
