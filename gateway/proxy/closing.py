@@ -52,9 +52,13 @@ class Closing:
             call.status, call.error_code = error.status, error.code
         is_written = True
         if call.grant is not None:
-            facts = self._facts(call, seconds)
-            is_written = self._recorder.record(call.grant, **facts) or not facts["charged"]
-            self._settle(call, is_paid=bool(facts["charged"]) and is_written)
+            is_paid = False
+            try:
+                facts = self._facts(call, seconds)
+                is_written = self._recorder.record(call.grant, **facts) or not facts["charged"]
+                is_paid = bool(facts["charged"]) and is_written
+            finally:
+                self._settle(call, is_paid=is_paid)
         self._observe(call.status, call.error_code, seconds)
         return is_written
 
@@ -63,11 +67,11 @@ class Closing:
 
         `done(False)` says that it costs something and could not be recorded.
         """
-        call.is_recorded = True
         seconds = time.perf_counter() - call.started
         if call.charge is None:  # nothing hangs on whether it can be recorded
-            self._observe(call.status, call.error_code, seconds)
             self._recorder.commit(self._line(call, grant, seconds, 0), lambda _ok: done(True))
+            call.is_recorded = True  # not before: else nobody would record what failed here
+            self._observe(call.status, call.error_code, seconds)
             return
         charge = call.charge
         charged = charge.amount if billable(call.status, call.error_code) else 0
@@ -78,6 +82,7 @@ class Closing:
             done(ok or not charged)
 
         self._recorder.commit(self._line(call, grant, seconds, charged), written)
+        call.is_recorded = True
 
     def _line(self, call: Call, grant: Grant, seconds: float, charged: int) -> bytes:
         return line_of(
