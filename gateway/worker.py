@@ -14,6 +14,7 @@ from gateway.errors import SandgateError
 from gateway.logs import configure
 from gateway.metering.drain import Drain
 from gateway.settings import Settings
+from gateway.store.auth_users import AuthUsers
 from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.kv import KvStore
@@ -49,12 +50,15 @@ async def work(settings: Settings, run_dir: Path | None = None) -> None:
         database = await stack.enter_async_context(
             await PostgresDatabase.connect(postgres.socket_dir, connections=2)
         )
+        users = await AuthUsers.connect(postgres.socket_dir, size=1)
+        stack.push_async_callback(users.close)
         if run_dir is not None:
             await _serve_data(stack, postgres, run_dir)
         drain = Drain(settings.data_dir / "journal", database, seconds=settings.journal_seconds)
         tasks = [
             asyncio.create_task(drain.run(), name="drain"),
             asyncio.create_task(again_and_again(lambda: housekeeping(database)), name="house"),
+            asyncio.create_task(again_and_again(lambda: purge_sessions(users)), name="sessions"),
         ]
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -107,3 +111,8 @@ async def housekeeping(database: Database) -> None:
     await database.rpc("purge_rate_limits", {"p_now": now.timestamp()}, identity=SERVICE)
     while await KvStore(database).purge():
         pass  # some APIs at a time, so that no statement is a long one
+
+
+async def purge_sessions(users: AuthUsers) -> None:
+    """Sessions past their end go, and refresh tokens that were rotated long ago."""
+    await users.purge(datetime.datetime.now(datetime.UTC))

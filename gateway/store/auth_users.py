@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,9 +19,15 @@ from gateway.store.driver import translated
 
 _ROLE = "supabase_auth_admin"
 _SECONDS = 5.0
+KEEP_ROTATED = timedelta(days=30)  # for so long a copy of a rotated token still ends its session
 _COLUMNS = """u.id, u.email, u.encrypted_password, u.raw_app_meta_data::text as app_metadata,
   u.raw_user_meta_data::text as user_metadata, u.email_confirmed_at, u.last_sign_in_at,
   u.created_at, u.updated_at, coalesce(u.banned_until > now(), false) as banned"""
+
+_PURGE_SESSIONS = """delete from auth.sessions where id in (
+  select id from auth.sessions where not_after <= $1 limit $2)"""
+_PURGE_TOKENS = """delete from auth.refresh_tokens where id in (
+  select id from auth.refresh_tokens where revoked and updated_at <= $1 limit $2)"""
 
 
 class EmailTakenError(ConflictError):
@@ -280,6 +286,26 @@ class AuthUsers:
         async with self.transaction() as transaction:
             session = await transaction.session(session_id, now)
         return session is not None and session.account.id == user_id and not session.account.banned
+
+    async def purge(self, now: datetime, *, at_once: int = 5000) -> int:
+        """Remove what is over, some at a time: sessions past their end, tokens rotated long ago.
+
+        Answers how many of either there were.
+        """
+        gone = 0
+        for statement, before in (
+            (_PURGE_SESSIONS, now),
+            (_PURGE_TOKENS, now - KEEP_ROTATED),
+        ):
+            while removed := await self._remove(statement, before, at_once):
+                gone += removed
+        return gone
+
+    async def _remove(self, statement: str, before: datetime, at_once: int) -> int:
+        with translated():
+            async with self._pool.acquire(timeout=_SECONDS) as connection:
+                status = await connection.execute(statement, before, at_once)
+        return int(status.rpartition(" ")[2])
 
 
 def _account(row: asyncpg.Record) -> Account:

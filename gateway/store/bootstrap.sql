@@ -167,6 +167,9 @@ create table if not exists auth.refresh_tokens (
 create index if not exists refresh_tokens_session_id_revoked_idx
     on auth.refresh_tokens (session_id, revoked);
 create index if not exists refresh_tokens_parent_idx on auth.refresh_tokens (parent);
+create index if not exists refresh_tokens_updated_at_idx
+    on auth.refresh_tokens (updated_at desc);
+create index if not exists sessions_not_after_idx on auth.sessions (not_after desc);
 
 create table if not exists auth.mfa_amr_claims (
     session_id uuid not null references auth.sessions on delete cascade,

@@ -4,10 +4,12 @@ import datetime
 
 import asyncpg
 
+from gateway.store.auth_users import KEEP_ROTATED
 from gateway.store.database import SERVICE, Database
 from gateway.store.kv import KvStore
-from gateway.worker import housekeeping, months_to_keep
+from gateway.worker import housekeeping, months_to_keep, purge_sessions
 from tests.support.factories import make_api, make_user
+from tests.support.issuer import running_issuer
 
 
 def test_months_reach_from_the_last_one_to_three_ahead() -> None:
@@ -54,3 +56,23 @@ async def test_housekeeping_forgets_expired_keys(
     await owner.execute("update public.api_kv set expires_at = now() where expires_at is not null")
     await housekeeping(database)
     assert await owner.fetchval("select array_agg(distinct key) from public.api_kv") == ["kept"]
+
+
+async def test_upkeep_forgets_refresh_tokens_that_are_over(
+    auth_database: tuple[str, str], database: Database, dsn: str
+) -> None:
+    async with running_issuer(*auth_database, database) as issuer:
+        token = (await issuer.sign_up("ann@example.com"))["refresh_token"]
+        await issuer.refresh(token)
+        auth = await asyncpg.connect(dsn.replace("//postgres@", "//supabase_auth_admin@"))
+        try:
+            await auth.execute(
+                "update auth.refresh_tokens set updated_at = updated_at - $1::interval",
+                KEEP_ROTATED,
+            )
+            await purge_sessions(issuer.users)
+            assert await auth.fetchval("select array_agg(revoked) from auth.refresh_tokens") == [
+                False
+            ]
+        finally:
+            await auth.close()
