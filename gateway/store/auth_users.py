@@ -234,6 +234,18 @@ class AuthTransaction:
             row["session_id"], row["session_created_at"], _account(row), row["current"]
         )
 
+    async def places(self, email: str) -> list[str]:
+        """Addresses from which living sessions of this person were opened, newest first."""
+        rows = await self._connection.fetch(
+            """select host(s.ip) as address
+                 from auth.sessions s join auth.users u on u.id = s.user_id
+                where u.email = $1 and u.deleted_at is null and not u.is_sso_user
+                  and s.ip is not null and (s.not_after is null or s.not_after > now())
+                order by s.created_at desc limit 100""",
+            email,
+        )
+        return [row["address"] for row in rows]
+
     async def end_session(self, session_id: UUID) -> None:
         """Remove a session and, with it, its refresh tokens."""
         await self._connection.execute("delete from auth.sessions where id = $1", session_id)

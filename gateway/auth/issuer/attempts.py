@@ -14,9 +14,13 @@ _SUBJECTS = 50_000  # bound on memory; the one left alone longest is forgotten f
 
 @dataclass(frozen=True, slots=True)
 class AttemptLimits:
-    """How many attempts within `seconds`; attempts that succeed are given back."""
+    """How many attempts within `seconds`; attempts that succeed are given back.
+
+    `place` is for one account from one address.
+    """
 
     account: int = 30
+    place: int = 10
     address: int = 200
     session: int = 60
     seconds: float = 300
@@ -50,6 +54,10 @@ class Attempts:
         while len(self._taken) > _SUBJECTS:
             self._taken.popitem(last=False)
         return now
+
+    def has_room(self, allowance: Allowance) -> bool:
+        """Whether an attempt would be counted now."""
+        return self._wait(allowance, self._clock()) <= 0
 
     @contextmanager
     def counted(

@@ -106,7 +106,7 @@ class Issuer:
 
     async def sign_in(self, email: str, password: str, origin: Origin) -> Grant:
         """A new session for the right password."""
-        allowances = [self._address(origin), self._account(email)]
+        allowances = await self._sign_in_allowances(email, origin)
         with self.attempts.counted(allowances, (InvalidCredentialsError,)):
             return await self._sign_in(email, password, origin)
 
@@ -160,6 +160,19 @@ class Issuer:
                 case Scope.GLOBAL:
                     await transaction.end_sessions(user_id)
         self.sessions.forget_user(user_id)
+
+    async def _sign_in_allowances(self, email: str, origin: Origin) -> list[Allowance]:
+        """Wrong passwords from elsewhere shut nobody out of where they are signed in already."""
+        own = [self._address(origin), self._place(email, origin)]
+        account = self._account(email)
+        if self.attempts.has_room(account) or not all(map(self.attempts.has_room, own)):
+            return [*own, account]
+        async with self.users.transaction() as transaction:
+            known = await transaction.places(email)
+        here = address_subject(origin.address)
+        if origin.address is not None and here in map(address_subject, known):
+            return own
+        return [*own, account]
 
     async def _sign_in(self, email: str, password: str, origin: Origin) -> Grant:
         if not could_be_password(password):
@@ -247,7 +260,9 @@ class Issuer:
         check_password(changes.password)
         # "the same as before" tells as much about the current password as "wrong" does
         failures = (InvalidCredentialsError, SamePasswordError)
-        with self.attempts.counted([self._account(account.email)], failures):
+        # counted apart from sign-ins: who is being attacked must be able to change it
+        allowance = Allowance(f"change:{account.id}", self.limits.account)
+        with self.attempts.counted([allowance], failures):
             current = changes.current_password
             if current is not None and not await self._is_password(current, account):
                 raise InvalidCredentialsError
@@ -284,6 +299,10 @@ class Issuer:
 
     def _address(self, origin: Origin) -> Allowance:
         return Allowance(address_subject(origin.address), self.limits.address)
+
+    def _place(self, email: str, origin: Origin) -> Allowance:
+        subject = f"place:{email} {address_subject(origin.address)}"
+        return Allowance(subject, min(self.limits.place, self.limits.account))
 
     def _account(self, email: str) -> Allowance:
         return Allowance(f"account:{email}", self.limits.account)
