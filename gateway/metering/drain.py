@@ -61,8 +61,7 @@ class Drain:
         """Drain again and again, less often while the database is down, until cancelled."""
         pause = self._seconds
         while True:
-            drained = await self.once()
-            pause = min(pause * 2, MAX_PAUSE) if drained.failed else self._seconds
+            pause = pause_after(await self.once(), pause, self._seconds)
             await asyncio.sleep(pause * random.uniform(0.8, 1.0))  # noqa: S311 - no secret
 
     async def once(self) -> Drained:
@@ -70,12 +69,18 @@ class Drain:
         drained = Drained()
         try:
             remove_abandoned(self._folder)
-            for path in segments(self._folder):
-                if not await self._segment(path, drained):
-                    break
+            paths = segments(self._folder)
         except OSError as error:
             _log.warning("the journal cannot be read: %s", error)
             drained.failed += 1
+            return drained
+        for path in paths:
+            try:
+                if not await self._segment(path, drained):
+                    break
+            except OSError as error:
+                _log.warning("%s stays: %s", path.name, error)
+                drained.failed += 1
         return drained
 
     async def _segment(self, path: Path, drained: Drained) -> bool:
@@ -168,3 +173,8 @@ class Drain:
             *await self._store(lines[:middle], calls[:middle], drained),
             *await self._store(lines[middle:], calls[middle:], drained),
         ]
+
+
+def pause_after(drained: Drained, last: float, least: float) -> float:
+    """Twice as long when nothing goes; a segment that stays delays nobody else's."""
+    return min(last * 2, MAX_PAUSE) if drained.failed and not drained.inserted else least

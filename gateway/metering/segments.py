@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 ABANDONED_SECONDS = 60.0  # a writer needs microseconds between making and showing a segment
 MAX_LINE_BYTES = 64 * 1024
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+_MAX_TIME = 1e12  # what is beyond it, infinite or no number cannot be sent as JSON
 
 _SHAPE: Mapping[str, tuple[type, ...]] = {
     "request_id": (str,),
@@ -46,13 +48,20 @@ def segments(folder: Path) -> list[Path]:
 
 def oldest(folder: Path) -> float | None:
     """Unix time at which the oldest segment that holds something was begun."""
-    for path in segments(folder):
-        try:
-            if path.stat().st_size > 0:
-                return int(path.name.partition("-")[0]) / 1e9
-        except FileNotFoundError:
-            continue  # drained in the meantime
-    return None
+    return min((_begun(path) for path in segments(folder) if _holds_something(path)), default=None)
+
+
+def _holds_something(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False  # drained in the meantime
+
+
+def _begun(path: Path) -> float:
+    """As its name says; what a person put there is from before everything."""
+    number = path.name.partition("-")[0]
+    return int(number) / 1e9 if number.isdecimal() else 0.0
 
 
 def remove(path: Path) -> None:
@@ -88,16 +97,18 @@ def locked(path: Path) -> Iterator[BufferedReader | None]:
 
 
 def batches(file: BufferedReader, size: int) -> Iterator[list[bytes]]:
-    """Whole lines, at most `size` at a time; a torn last line is dropped."""
+    """Whole lines, at most `size` and `MAX_BATCH_BYTES` at a time; a torn last line is dropped."""
     batch: list[bytes] = []
+    room = MAX_BATCH_BYTES
     while line := file.readline(MAX_LINE_BYTES):
         if not line.endswith(b"\n") and not file.peek(1):
             _log.warning("dropped a torn line of %d bytes from %s", len(line), file.name)
             break
         batch.append(line)
-        if len(batch) >= size:
+        room -= len(line)
+        if len(batch) >= size or room <= 0:
             yield batch
-            batch = []
+            batch, room = [], MAX_BATCH_BYTES
     if batch:
         yield batch
 
@@ -106,7 +117,7 @@ def parse(line: bytes) -> dict[str, Any] | None:
     """The record on a line; None when it is not one."""
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or value.keys() - {_PRICE} != _SHAPE.keys():
         return None
@@ -115,13 +126,27 @@ def parse(line: bytes) -> dict[str, Any] | None:
         return None
     if any(type(value[name]) not in types for name, types in _SHAPE.items()):
         return None
+    if not abs(value["at"]) < _MAX_TIME or not all(map(_is_limit, value["limits"])):
+        return None
     return value
 
 
+def _is_limit(value: object) -> bool:
+    """A subject and a window."""
+    return isinstance(value, list) and list(map(type, value)) == [str, str]
+
+
 def set_aside(path: Path, lines: list[bytes]) -> None:
-    """Keep lines that cannot be stored where a person finds them: `bad/` beside the segment."""
+    """Keep lines that cannot be stored where a person finds them: `bad/` beside the segment.
+
+    They are on the disk when this returns, and there once, however often it is done.
+    """
     _log.error("%d lines of %s cannot be stored; kept in bad/", len(lines), path.name)
     folder = path.parent / "bad"
     folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / path.name).open("ab") as file:
+    fresh = folder / (path.stem + NEW_SUFFIX)
+    with fresh.open("wb") as file:
         file.writelines(line if line.endswith(b"\n") else line + b"\n" for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(folder / path.name)

@@ -149,6 +149,14 @@ async def test_lines_of_before_the_start_are_waited_for(tmp_path: Path) -> None:
     assert await till.take(1)
 
 
+async def test_lines_that_somebody_put_there_are_waited_for(tmp_path: Path) -> None:
+    """Of `bad/`, mended and moved back under a name that tells no time."""
+    (tmp_path / "mended.jsonl").write_bytes(b"line\n")
+    till = Till(tmp_path)
+    with pytest.raises(CreditUnavailableError):
+        await till.take(1)
+
+
 async def test_loading_goes_on_as_soon_as_they_are_stored(tmp_path: Path) -> None:
     path = segment(tmp_path, time.time() - 5)
     till = Till(tmp_path, wait_seconds=30)

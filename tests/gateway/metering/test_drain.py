@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from gateway.metering import drain as drain_module
-from gateway.metering.drain import Drain
+from gateway.metering.drain import Drain, Drained, pause_after
 from gateway.metering.journal import Journal
 from gateway.metering.segments import segments
 from gateway.store.database import (
@@ -175,6 +176,18 @@ async def test_a_slow_database_gets_smaller_batches_until_it_takes_them(
     assert table.batches[-2:] == [1250, 250]
 
 
+def test_the_pause_grows_while_nothing_goes_and_only_then() -> None:
+    """One segment that cannot be drained would make all others wait for half a minute."""
+    pause = 0.5
+    seen = []
+    for _ in range(8):
+        pause = pause_after(Drained(failed=1), pause, 0.5)
+        seen.append(pause)
+    assert seen == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert pause_after(Drained(failed=1, inserted=1), pause, 0.5) == 0.5
+    assert pause_after(Drained(), pause, 0.5) == 0.5
+
+
 async def test_a_segment_stored_twice_counts_once(folder: Path, table: Table) -> None:
     """The drain died between storing and removing."""
     lines = [record().to_line() for _ in range(5)]
@@ -205,6 +218,14 @@ async def test_a_torn_last_line_is_dropped(folder: Path, table: Table) -> None:
         record().to_line().replace(b'"status_code":200', b'"status_code":"200"'),
         record().to_line().replace(b'"status_code":200', b'"status_code":true'),
         b"x" * 200_000 + b"\n",
+        b"[" * 60_000 + b"\n",
+        record(limits=(("x",),)).to_line(),
+        record(limits=(("x", 1),)).to_line(),
+        b"NaN\n",
+        *(
+            re.sub(rb'"at":[0-9.]+', b'"at":' + at, record().to_line())
+            for at in (b"1e999", b"NaN", b"-Infinity")
+        ),
     ],
 )
 async def test_a_malformed_line_is_set_aside(folder: Path, table: Table, bad: bytes) -> None:
@@ -252,6 +273,51 @@ async def test_two_drains_at_once_do_not_harm_each_other(folder: Path, table: Ta
     outcomes = await asyncio.gather(*(draining(folder, table).once() for _ in range(3)))
     assert sum(each.inserted for each in outcomes) == 200
     assert segments(folder) == []
+
+
+async def test_a_segment_that_cannot_be_read_keeps_nothing_from_the_others(
+    folder: Path, table: Table
+) -> None:
+    """A bad sector is there for ever."""
+    folder.mkdir()
+    (folder / "1-1-a.jsonl").mkdir()  # reading a directory fails as well
+    write(folder, record().to_line())
+    drained = await draining(folder, table).once()
+    assert (drained.inserted, drained.failed) == (1, 1)
+
+
+async def test_lines_that_cannot_be_set_aside_keep_nothing_from_the_others(
+    folder: Path, table: Table
+) -> None:
+    """On a full disk they stay where they are; draining what is behind them makes room."""
+    path = write(folder, b"not json\n")
+    write(folder, record().to_line())
+    (folder / "bad").write_bytes(b"")  # nothing can be put into it
+    drained = await draining(folder, table).once()
+    assert (drained.inserted, drained.failed) == (1, 1)
+    assert segments(folder) == [path]
+
+
+async def test_lines_that_are_set_aside_again_are_there_once(folder: Path, table: Table) -> None:
+    """The drain died between setting them aside and removing the segment."""
+    lines = [b"not json\n", record().to_line()]
+    path = write(folder, *lines)
+    for _ in range(2):
+        path.write_bytes(b"".join(lines))
+        await draining(folder, table).once()
+    assert [each.name for each in (folder / "bad").iterdir()] == [path.name]
+    assert (folder / "bad" / path.name).read_bytes() == b"not json\n"
+
+
+async def test_a_batch_is_bounded_in_bytes(
+    folder: Path, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long its lines are."""
+    lines = [record(at=1795358012.25).to_line() for _ in range(7)]
+    monkeypatch.setattr("gateway.metering.segments.MAX_BATCH_BYTES", len(lines[0]) * 3)
+    write(folder, *lines)
+    await draining(folder, table).once()
+    assert table.batches == [3, 3, 1]
 
 
 async def test_what_a_dead_writer_never_showed_is_removed(folder: Path, table: Table) -> None:
