@@ -211,8 +211,11 @@ class KeyVerifier:
             self._cache.invalidate(kind, identifier)
 
     def _may_be_stale(self, entry: Entry, now: float) -> bool:
-        """Whether this entry may stand in for a database that is down."""
-        return now - entry.loaded_at <= self._stale_seconds
+        """Whether this entry may stand in for a database that is down.
+
+        Not when the clock was set back since: then nobody knows how old it is.
+        """
+        return 0 <= now - entry.loaded_at <= self._stale_seconds
 
 
 def _usable(key: VerifiedKey, now: float) -> VerifiedKey:

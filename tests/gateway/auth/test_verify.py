@@ -338,6 +338,16 @@ async def test_without_the_database_a_key_goes_on_for_an_hour_only(world: World)
     assert (await world.refusal(world.key)).status == 503
 
 
+async def test_without_the_database_a_clock_that_was_set_back_does_not_lengthen_the_hour(
+    world: World,
+) -> None:
+    """How old what is remembered is, nobody knows then."""
+    await world.verifier.verify(world.key)
+    world.keys.is_down = True
+    world.now -= 7 * 86_400
+    assert (await world.refusal(world.key)).status == 503
+
+
 async def test_without_the_database_an_expired_key_still_expires(world: World) -> None:
     world.row["expires_at"] = "2027-01-15T08:10:00+00:00"
     await world.verifier.verify(world.key)
