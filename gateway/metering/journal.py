@@ -32,7 +32,11 @@ Waiting = list[tuple[bytes, Done]]
 
 @dataclass(frozen=True, slots=True)
 class _InSync:
-    """Lines that the kernel has and the disk is asked for."""
+    """Lines that the kernel has and the disk is asked for.
+
+    The descriptor is a copy, so that they can be taken back when the segment was let go
+    meanwhile; it holds the segment's lock as well.
+    """
 
     future: Future[None]
     batch: Waiting
@@ -83,9 +87,10 @@ class Journal:
 
         With `Fsync.ALWAYS` it waits for the disk: use `commit` where calls are many.
         """
+        start = self._size
         is_written = self._write_lines((line,)) == 1
         if is_written and self._fsync is Fsync.ALWAYS:
-            is_written = self._sync_here(1)
+            is_written = self._sync_here(1, start)
         self._rotate_full()
         return is_written
 
@@ -108,10 +113,7 @@ class Journal:
         start = self._size
         whole = self._write_lines([line for line, _ in batch])
         if self._fsync is Fsync.ALWAYS and whole and self._segment is not None:
-            loop = asyncio.get_running_loop()
-            synced = self._syncer.in_thread(self._segment)
-            self._in_sync = _InSync(synced, batch, self._segment, start, self._size)
-            synced.add_done_callback(lambda _: loop.call_soon_threadsafe(self._synced))
+            self._begin_sync(self._segment, batch, start)
         else:
             tell(batch, whole)
             self._rotate_full()
@@ -163,9 +165,10 @@ class Journal:
         self._settle()
         batch, self._waiting = self._waiting, []
         if batch:
+            start = self._size
             whole = self._write_lines([line for line, _ in batch])
             is_open = self._segment is not None  # else it was torn, and synced up to the tear
-            if self._fsync is Fsync.ALWAYS and is_open and not self._sync_here(whole):
+            if self._fsync is Fsync.ALWAYS and is_open and not self._sync_here(whole, start):
                 whole = 0
             tell(batch, whole)
         if self._segment is not None:
@@ -185,14 +188,15 @@ class Journal:
         except OSError as error:
             self._failed(error, len(lines))
             return 0
+        start = self._size
+        self._size += written
         if written != len(data):
             whole = whole_lines(lines, written)
-            if whole and self._fsync is Fsync.ALWAYS and not self._sync_here(whole):
-                whole = 0
+            if whole and self._fsync is Fsync.ALWAYS and not self._sync_here(len(lines), start):
+                return 0
             torn = OSError(f"only {written} of {len(data)} bytes fitted")
             self._failed(torn, len(lines) - whole)
             return whole
-        self._size += written
         if not self.healthy:
             self._well()
         return len(lines)
@@ -201,13 +205,28 @@ class Journal:
         if self._size > MAX_SEGMENT_BYTES:
             self.rotate()
 
-    def _sync_here(self, lines: int) -> bool:
-        """Wait for the disk in this very thread."""
+    def _begin_sync(self, segment: int, batch: Waiting, start: int) -> None:
+        """Ask the disk, in a thread, for what lies from `start` on."""
+        try:
+            copy = os.dup(segment)
+        except OSError as error:
+            take_back(segment, start, self._size)
+            self._failed(error, len(batch))
+            tell(batch, 0)
+            return
+        loop = asyncio.get_running_loop()
+        synced = self._syncer.in_thread(copy)
+        self._in_sync = _InSync(synced, batch, copy, start, self._size)
+        synced.add_done_callback(lambda _: loop.call_soon_threadsafe(self._synced))
+
+    def _sync_here(self, lines: int, start: int) -> bool:
+        """Wait for the disk in this very thread; what it refuses is taken back from `start` on."""
         if self._segment is None:
             return False
         try:
             self._syncer.here(self._segment)
         except OSError as error:
+            take_back(self._segment, start, self._size)
             self._failed(error, lines)
             return False
         return True
@@ -226,9 +245,9 @@ class Journal:
         self._in_sync = None
         error = ended.future.exception()
         if error is not None:
-            if self._segment == ended.segment and self._size == ended.end:
-                os.ftruncate(ended.segment, ended.start)
+            take_back(ended.segment, ended.start, ended.end)
             self._failed(OSError(f"the disk did not take it: {error}"), len(ended.batch))
+        os.close(ended.segment)
         tell(ended.batch, 0 if error is not None else len(ended.batch))
 
     def _reopen(self) -> int:
@@ -289,6 +308,15 @@ def whole_lines(lines: Sequence[bytes], written: int) -> int:
             break
         whole += 1
     return whole
+
+
+def take_back(segment: int, start: int, end: int) -> None:
+    """Remove what is told not to be written, unless more lies behind it."""
+    try:
+        if os.fstat(segment).st_size == end:
+            os.ftruncate(segment, start)
+    except OSError as error:
+        _log.error("calls that were told not to be recorded may be stored all the same: %s", error)
 
 
 def tell(batch: Waiting, whole: int) -> None:

@@ -21,7 +21,7 @@ class Fsync(StrEnum):
 class Syncer:
     """One thread, started with the first sync that does not wait.
 
-    It works on copies of descriptors, so the owner may close its own at any time; a segment's
+    It works on copies of descriptors, so that the owner may let a segment go at any time; its
     lock is free when all copies are closed.
     """
 
@@ -40,8 +40,8 @@ class Syncer:
         self._work(segment, self._first())
 
     def in_thread(self, segment: int) -> Future[None]:
-        """Sync beside the loop."""
-        return self._pool().submit(self._work_and_close, os.dup(segment), self._first())
+        """Sync beside the loop; the descriptor stays open until that is over."""
+        return self._pool().submit(self._work, segment, self._first())
 
     def then_close(self, segment: int) -> None:
         """Sync beside everything, then close; a failure is logged."""

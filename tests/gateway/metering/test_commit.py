@@ -4,6 +4,8 @@ import asyncio
 import errno
 import os
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.metering.journal import Journal, whole_lines
 from gateway.metering.segments import batches, locked, segments
 from gateway.metering.syncing import Fsync
+from tests.support.waiting import until
 
 
 class Disk:
@@ -23,6 +26,7 @@ class Disk:
         self.syncs = 0
         self.fits = fits or []  # bytes each next write takes; None fails, the rest goes through
         self.sync_fails = False
+        self.before_sync: Callable[[], object] = lambda: None
 
     def write(self, segment: int, data: bytes) -> int:
         """Write all of it, a part, or nothing."""
@@ -36,6 +40,7 @@ class Disk:
 
     def sync(self, _: int) -> None:
         """Sync."""
+        self.before_sync()
         if self.sync_fails:
             raise OSError(errno.EIO, "broken")
         self.syncs += 1
@@ -50,6 +55,11 @@ class Told:
     def commit(self, journal: Journal, line: bytes) -> None:
         """Commit, and remember the outcome."""
         journal.commit(line, lambda ok: self.said.append((line, ok)))
+
+
+def read_only(*_: int) -> int:
+    """What a disk answers that can no longer be written."""
+    raise OSError(errno.EROFS, "read only")
 
 
 def journal_on(folder: Path, disk: Disk, fsync: Fsync = Fsync.OFF) -> Journal:
@@ -227,6 +237,97 @@ async def test_a_sync_that_fails_takes_the_lines_back(tmp_path: Path) -> None:
     assert not journal.healthy
     journal.close()
     assert drained(tmp_path) == [b"one\n"]
+
+
+async def test_a_sync_that_fails_takes_a_line_back_that_was_not_waited_for(tmp_path: Path) -> None:
+    """The end of a stream is written without a wait."""
+    disk = Disk()
+    journal = journal_on(tmp_path, disk, Fsync.ALWAYS)
+    assert journal.append(b"one\n")
+    disk.sync_fails = True
+    assert not journal.append(b"two\n")
+    journal.close()
+    assert drained(tmp_path) == [b"one\n"]
+
+
+async def test_a_tear_that_cannot_be_synced_takes_all_of_it_back(tmp_path: Path) -> None:
+    disk, told = Disk([None, 6]), Told()
+    journal = journal_on(tmp_path, disk, Fsync.ALWAYS)
+    assert not journal.append(b"lost\n")
+    disk.sync_fails = True
+    told.commit(journal, b"one\n")
+    told.commit(journal, b"two\n")
+    await asyncio.sleep(0)
+    assert told.said == [(b"one\n", False), (b"two\n", False)]
+    journal.close()
+    assert drained(tmp_path) == []
+
+
+async def test_closing_takes_back_what_cannot_be_synced(tmp_path: Path) -> None:
+    disk, told = Disk(), Told()
+    journal = journal_on(tmp_path, disk, Fsync.ALWAYS)
+    disk.sync_fails = True
+    told.commit(journal, b"one\n")
+    journal.close()
+    assert told.said == [(b"one\n", False)]
+    assert drained(tmp_path) == []
+
+
+async def test_lines_are_taken_back_from_a_segment_that_was_let_go(tmp_path: Path) -> None:
+    """Its time was over while the disk was still asked."""
+    disk, told, asked = Disk(), Told(), threading.Event()
+    journal = journal_on(tmp_path, disk, Fsync.ALWAYS)
+    assert journal.append(b"one\n")
+    disk.sync_fails, disk.before_sync = True, lambda: asked.wait(10)
+    told.commit(journal, b"two\n")
+    await asyncio.sleep(0)
+    journal.rotate()
+    asked.set()
+    await until(lambda: bool(told.said))
+    assert told.said == [(b"two\n", False)]
+    journal.close()
+    assert drained(tmp_path) == [b"one\n"]
+
+
+async def test_callers_are_told_when_lines_cannot_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk has become one that is only read; nobody waits for ever."""
+    disk, told = Disk(), Told()
+    journal = journal_on(tmp_path, disk, Fsync.ALWAYS)
+    disk.sync_fails = True
+    monkeypatch.setattr(os, "ftruncate", read_only)
+    told.commit(journal, b"one\n")
+    await until(lambda: bool(told.said))
+    assert told.said == [(b"one\n", False)]
+    journal.close()
+
+
+async def test_callers_are_told_when_no_sync_can_be_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No descriptor is left."""
+    told = Told()
+    journal = journal_on(tmp_path, Disk(), Fsync.ALWAYS)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "dup", read_only)
+        told.commit(journal, b"one\n")
+        await asyncio.sleep(0)
+    assert told.said == [(b"one\n", False)]
+    journal.close()
+    assert drained(tmp_path) == []
+
+
+async def test_interval_syncs_what_came_before_a_tear(tmp_path: Path) -> None:
+    """It was told to be written."""
+    disk, told = Disk([6]), Told()
+    journal = journal_on(tmp_path, disk, Fsync.INTERVAL)
+    told.commit(journal, b"one\n")
+    told.commit(journal, b"two\n")
+    await asyncio.sleep(0)
+    journal.close()
+    assert told.said == [(b"one\n", True), (b"two\n", False)]
+    assert disk.syncs == 2
 
 
 async def test_interval_syncs_a_segment_before_its_lock_is_free(tmp_path: Path) -> None:
