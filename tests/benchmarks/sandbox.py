@@ -21,11 +21,13 @@ import uvloop
 
 from sandbox.types import SandboxError
 from tests.benchmarks import manager_under_test as bench
+from tests.benchmarks import neighbours as beside
 from tests.benchmarks.manager_under_test import UnderTest, under_test
 from tests.support import residue
 
 POOL = ("--blanks", "3", "--max", "200")
 NO_POOL = ("--blanks", "0", "--max", "200")
+_SETTLE_SECONDS = 30.0
 MANY = ("--blanks", "4", "--max", "200", "--tenant-max", "200")
 
 
@@ -145,13 +147,21 @@ async def churn(runtime: str, data_dir: Path, count: int) -> list[Row]:
             await it.client.retire((await _claim(it))[1])
         await bench.until_status(it, "blank", 3)
         before, open_before = it.rss_mb(), it.descriptors()
-        for _ in range(count):
+        for number in range(1, count + 1):
             await it.client.retire((await _claim(it))[1])
+            if number % 100 == 0:
+                grown, opened = it.rss_mb() - before, it.descriptors() - open_before
+                print(f"  {runtime}: {number} cycles, {grown:+.1f} MB, {opened:+d} descriptors",
+                      file=sys.stderr, flush=True)  # fmt: skip
         await bench.until_status(it, "blank", 3)
         grown, opened = it.rss_mb() - before, it.descriptors() - open_before
-        installation, run_dir = it.installation, it.run_dir
-    left = residue.containers(installation) + residue.cgroups(installation)
-    left += residue.sockets(run_dir)
+        left = await _beyond_blanks(it)
+    left += residue.containers(it.installation) + residue.cgroups(it.installation)
+    left += residue.processes(it.run_dir)
+    mounted = Path("/proc/self/mountinfo").read_text().splitlines()
+    left += [line for line in mounted if str(it.run_dir) in line]
+    for one in left:
+        print(f"  {runtime}: left {one}", file=sys.stderr)
     return [
         Row(runtime, f"manager grew over {count} cycles", "MB", count, grown, grown, "≤ 8",
             grown <= 8),
@@ -160,6 +170,43 @@ async def churn(runtime: str, data_dir: Path, count: int) -> list[Row]:
         Row(runtime, f"left behind after {count} cycles", "", count, len(left), len(left), "0",
             not left),
     ]  # fmt: skip
+
+
+async def _beyond_blanks(it: UnderTest) -> list[str]:
+    """What is there after a while and belongs to no sandbox that the manager has."""
+    until = time.monotonic() + _SETTLE_SECONDS
+    while (left := await _unknown(it)) and time.monotonic() < until:
+        await asyncio.sleep(0.5)
+    return left
+
+
+async def _unknown(it: UnderTest) -> list[str]:
+    known = {one.sandbox_id for one in (await it.client.status()).sandboxes}
+    states = [str(path) for path in (it.run_dir / "state").iterdir()]
+    left = [
+        path
+        for path in residue.sockets(it.run_dir) + residue.cgroups(it.installation) + states
+        if not any(sandbox_id in path for sandbox_id in known)
+    ]
+    containers = residue.containers(it.installation)
+    return left + containers[len(known) :]
+
+
+async def neighbours(runtime: str, _: Path, seconds: int) -> list[Row]:
+    """One API is called steadily while another one does all it can to disturb it."""
+    found = await beside.measure(runtime, seconds)
+    middle, high = beside.typical(found)
+    alone = sum(len(each.alone) for each in found)
+    rows = [Row(runtime, "call through the gateway, nobody else", "ms", alone, middle, high, "",
+                held=True)]  # fmt: skip
+    for each in found:
+        high = each.ratio(0.99)
+        rows.append(
+            Row(runtime, f"… over that while another {beside.MISDEEDS[each.misdeed]}", "×",
+                len(each.beside), each.ratio(0.5), high, f"p99 ≤ {beside.BAR:g}, none fails",
+                high <= beside.BAR and not each.failed)
+        )  # fmt: skip
+    return rows
 
 
 def peer(count: int) -> list[Row]:
@@ -226,6 +273,7 @@ def main() -> None:
     parser.add_argument("--thaws", type=int, default=30)
     parser.add_argument("--crowd", type=int, default=50)
     parser.add_argument("--cycles", type=int, default=500)
+    parser.add_argument("--neighbour-seconds", type=int, default=10, help="for each misdeed")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--output", type=Path)
@@ -237,6 +285,7 @@ def main() -> None:
         "thaws": (thaws, chosen.thaws),
         "crowd": (crowd, chosen.crowd),
         "churn": (churn, chosen.cycles),
+        "neighbours": (neighbours, chosen.neighbour_seconds),
     }
     print("| runtime    | what" + " " * 41 + "|     p50 |     p99 |    |    n | bar"
           + " " * 18 + "| held |")  # fmt: skip
