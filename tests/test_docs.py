@@ -10,6 +10,7 @@ import pytest
 import gateway
 from gateway.errors import SandgateError
 from gateway.settings import Settings
+from tests.hostile import corpus_page
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -54,3 +55,9 @@ def test_every_decision_names_what_enforces_it(page: Path) -> None:
 def test_index_links_every_decision() -> None:
     index = (ROOT / "docs" / "README.md").read_text()
     assert {page.name for page in PAGES if f"({page.name})" not in index} == {"README.md"}
+
+
+def test_the_corpus_is_the_page_that_was_made() -> None:
+    made = (ROOT / "docs" / "hostile-corpus.md").read_text()
+    command = "python -m tests.hostile.corpus_page > docs/hostile-corpus.md"
+    assert made == corpus_page.page(), f"run: {command}"

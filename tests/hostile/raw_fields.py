@@ -1,6 +1,6 @@
 """Raw requests with fields as nobody should write them. Data only."""
 
-from tests.hostile.raw_rows import RFC9110, RFC9112, head, post, row
+from tests.hostile.raw_rows import BOMB, RFC9110, RFC9112, head, post, row
 
 # --- fields
 
@@ -48,6 +48,7 @@ _PASSED = [
     ("an empty value", b"X-A:", (b"x-a: \r\n",)),
     ("white space around a value", b"X-A: \t1 \t", (b"x-a: 1\r\n",)),
     ("a tab inside a value", b"X-A: 1\t2", (b"x-a: 1\t2",)),
+    ("a coding nobody opened", b"Content-Encoding: gzip", (b"content-encoding: gzip",)),
     ("high bytes in a value", b"X-A: \xe9\xff", (b"x-a: \xe9\xff",)),
     ("all characters of a token", b"X!#$%&'*+-.^_`|~1: 1", (b"x!#$%&'*+-.^_`|~1: 1",)),
     ("Connection names Content-Type", b"Connection: Content-Type\r\nX-A: 1", (b"x-a: 1",)),
@@ -74,6 +75,13 @@ FIELDS = [
         post(b"Connection: Content-Length", b"Content-Length: 5", body=b"hello"),
         200,
         sees=(b"content-length: 5", b"hello"),
+    ),
+    row(
+        "a gzip bomb of 10 MB",
+        "CWE-409",
+        post(b"Content-Encoding: gzip", b"Content-Length: %d" % len(BOMB), body=BOMB),
+        200,
+        sees=(b"content-encoding: gzip", BOMB),
     ),
     row("two keys", "ambiguous sign-in", head(b"X-API-Key: other"), 400, end="either"),
     row("100 fields and more", "resource bound", head(*[b"A: b"] * 120), 431),

@@ -1,5 +1,6 @@
 """What a row of the corpus of raw requests is, and how its bytes are written."""
 
+import gzip
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,12 +26,34 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """For the table."""
-        if self.statuses == (200,) and self.lacks:
-            return f"passes without {b', '.join(self.lacks).decode('latin-1')}"
+        """For the table: what becomes of it."""
         if set(self.statuses) == {200}:
-            return "passes" if len(self.statuses) == 1 else f"{len(self.statuses)} calls, in order"
-        return f"refused with {self.statuses[-1]}" if self.statuses else "connection closed"
+            texts = listed(" with ", self.sees) + listed(" without ", self.lacks)
+            return f"{_NUMBERS[len(self.statuses)]}{texts}"
+        before = "passes, then " if len(self.statuses) > 1 else ""
+        return f"{before}refused with {self.statuses[-1]}"
+
+    @property
+    def ends(self) -> str:
+        """For the table: the caller's connection."""
+        return {"stays": "kept", "closes": "ended", "either": "either"}[self.end]
+
+
+_NUMBERS = {1: "passes", 2: "two calls, in order,", 3: "three calls, in order,"}
+_LONGEST = 40
+
+
+def listed(before: str, texts: tuple[bytes, ...]) -> str:
+    """For the table: bytes as one can read them; nothing when there are none."""
+    return before + ", ".join(_shown(text) for text in texts) if texts else ""
+
+
+def _shown(text: bytes) -> str:
+    text = text.strip(b"\r\n").replace(b"%API%", b"/<api>")
+    if len(text) > _LONGEST:
+        text = text[:_LONGEST] + b"..."
+    quote = "``" if b"`" in text else "`"
+    return f"{quote}{text.decode('latin-1').encode('unicode_escape').decode()}{quote}"
 
 
 def head(
@@ -52,6 +75,7 @@ def row(name: str, source: str, sent: bytes, status: int = 200, **more: object) 
     return Row(name, source, sent, (status,), **{"end": end, **more})  # type: ignore[arg-type]
 
 
+BOMB = gzip.compress(b"\0" * 10_000_000, mtime=0)
 CHUNKED = b"Transfer-Encoding: chunked"
 JSON5 = b"5\r\nhello\r\n0\r\n\r\n"
 SMUGGLED = b"GET /admin HTTP/1.1\r\nHost: x\r\n\r\n"
