@@ -15,7 +15,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from gateway.errors import SandgateError, UnavailableError
-from gateway.metering.segments import oldest
+from gateway.metering.segments import begun, filled, segments
 from gateway.store import ledger
 from gateway.store.database import Database
 
@@ -65,7 +65,7 @@ class Credit:
         self._folder = folder
         self._wait_seconds = wait_seconds
         self._clock = clock
-        self._started_at = clock()
+        self._earlier = {path.name for path in segments(folder)}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._loaded: OrderedDict[str, None] = OrderedDict()
         self._stale: dict[str, None] = {}
@@ -115,14 +115,14 @@ class Credit:
         """Wait until the ledger has what it must have; raises when that takes long.
 
         Lines of an account that a limiter does not know are from before this process, or from
-        before the account was forgotten.
+        before the account was forgotten. Those of before are known by their names, since a clock
+        may have been set meanwhile.
         """
-        until = self._clock() + self._wait_seconds
-        while True:
-            now = self._clock()
-            line_from = oldest(self._folder)
-            if line_from is None or line_from >= max(self._started_at, now - DRAINED_SECONDS):
-                return
-            if now >= until:
+        until = time.monotonic() + self._wait_seconds
+        while any(map(self._matters, filled(self._folder))):
+            if time.monotonic() >= until:
                 raise CreditUnavailableError
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _matters(self, path: Path) -> bool:
+        return path.name in self._earlier or begun(path) < self._clock() - DRAINED_SECONDS

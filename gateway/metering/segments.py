@@ -46,20 +46,18 @@ def segments(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
-def oldest(folder: Path) -> float | None:
-    """Unix time at which the oldest segment that holds something was begun."""
-    return min((_begun(path) for path in segments(folder) if _holds_something(path)), default=None)
+def filled(folder: Path) -> Iterator[Path]:
+    """Every segment that holds something, oldest first; open ones among them."""
+    for path in segments(folder):
+        try:
+            if path.stat().st_size > 0:
+                yield path
+        except FileNotFoundError:
+            continue  # drained in the meantime
 
 
-def _holds_something(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 0
-    except FileNotFoundError:
-        return False  # drained in the meantime
-
-
-def _begun(path: Path) -> float:
-    """As its name says; what a person put there is from before everything."""
+def begun(path: Path) -> float:
+    """Unix time as its name says; what a person put there is from before everything."""
     number = path.name.partition("-")[0]
     return int(number) / 1e9 if number.isdecimal() else 0.0
 

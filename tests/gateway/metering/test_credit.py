@@ -54,7 +54,13 @@ class News:
 class Till:
     """Ledger, limiter and loader of one gateway."""
 
-    def __init__(self, folder: Path, *, wait_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        wait_seconds: float = 0.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.ledger, self.news = Ledger(), News()
         self.limiter = MemoryLimiter(time.time)
         self.credit = Credit(
@@ -63,6 +69,7 @@ class Till:
             folder,
             self.news,
             wait_seconds=wait_seconds,
+            clock=clock,
         )
 
     async def take(self, amount: int) -> bool:
@@ -153,6 +160,31 @@ async def test_lines_that_somebody_put_there_are_waited_for(tmp_path: Path) -> N
     """Of `bad/`, mended and moved back under a name that tells no time."""
     (tmp_path / "mended.jsonl").write_bytes(b"line\n")
     till = Till(tmp_path)
+    with pytest.raises(CreditUnavailableError):
+        await till.take(1)
+
+
+async def test_lines_of_before_a_clock_was_set_back_are_waited_for(tmp_path: Path) -> None:
+    """By their name they are of after the start."""
+    segment(tmp_path, time.time() + 3600)
+    till = Till(tmp_path)
+    with pytest.raises(CreditUnavailableError):
+        await till.take(1)
+
+
+async def test_own_lines_are_not_waited_for_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    """By their name they are of before the start, and there are always some."""
+    now = time.time() + 3600
+    till = Till(tmp_path, clock=lambda: now)
+    now = time.time()
+    segment(tmp_path, now)
+    assert await till.take(1)
+
+
+async def test_lines_that_lie_there_for_long_are_waited_for(tmp_path: Path) -> None:
+    """An account may have been forgotten meanwhile."""
+    till = Till(tmp_path)
+    segment(tmp_path, time.time() - 4000)
     with pytest.raises(CreditUnavailableError):
         await till.take(1)
 
