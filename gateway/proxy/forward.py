@@ -109,7 +109,9 @@ class Exchange:
                 await self._news(until, lambda: ApiTimeoutError("Its answer stopped."))
 
     async def _pass_on(self, message: dict[str, object]) -> None:
-        """Give the caller its time to read."""
+        """Give the caller its time to read; one that left reads nothing any more."""
+        if self._call.asked.is_gone:
+            raise ClientGoneError
         try:
             async with asyncio.timeout(READ_SECONDS):
                 await self._send(message)

@@ -15,7 +15,6 @@ from gateway.proxy.closing import Closing
 from gateway.proxy.errors import (
     ApiDiedError,
     ApiTimeoutError,
-    ClientGoneError,
     MeteringUnavailableError,
     StreamEndedError,
     UnreadError,
@@ -26,7 +25,7 @@ from gateway.proxy.forward import Exchange, app_headers, body_message, start_mes
 from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import RequestHead
 from gateway.proxy.leases import Leases
-from gateway.proxy.loan import Loan, UnderWay, loan, loan_at_once
+from gateway.proxy.loan import Loan, UnderWay, loan_at_once, loan_while_there
 from gateway.proxy.resolve import Resolver, Target
 from gateway.proxy.streams import DRAINED, RETIRED, Reason, Streams
 from gateway.proxy.validation import MOST_BODY, Validators
@@ -168,7 +167,7 @@ class Forwarding:
         """One attempt on one connection: the answer's head and its last piece."""
         borrowed = under_way.loan if under_way else loan_at_once(self._leases, target)
         if borrowed is None:
-            borrowed = await self._queue(call, target)
+            borrowed = await loan_while_there(self._leases, target, call)
         stream = _Streamed(self.streaming, self._streams, call, request, target, borrowed)
         try:
             exchange = Exchange(call, request, caller, borrowed.connection, send, stream.on_head)
@@ -186,18 +185,6 @@ class Forwarding:
         finally:
             stream.end()
             borrowed.give_back()
-
-    async def _queue(self, call: Call, target: Target) -> Loan:
-        """Wait for a slot; who leaves meanwhile makes room."""
-        waiting = asyncio.ensure_future(loan(self._leases, target, call.deadline))
-        call.asked.when_gone(waiting.cancel)
-        try:
-            return await waiting
-        except asyncio.CancelledError:
-            if call.asked.is_gone and waiting.cancelled():
-                raise ClientGoneError from None
-            waiting.cancel()
-            raise
 
     async def _moved(self, call: Call, target: Target, error: VersionRevertedError) -> Target:
         """The version that serves now, in place of one that cannot run."""

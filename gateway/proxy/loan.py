@@ -3,8 +3,14 @@
 import asyncio
 from typing import NamedTuple
 
+from gateway.proxy.call import Call
 from gateway.proxy.connection import Connection
-from gateway.proxy.errors import ApiDiedError, ApiTimeoutError, NothingSentError
+from gateway.proxy.errors import (
+    ApiDiedError,
+    ApiTimeoutError,
+    ClientGoneError,
+    NothingSentError,
+)
 from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import Target
 from gateway.proxy.siblings import Fresh, Held
@@ -79,6 +85,19 @@ async def loan(leases: Leases, target: Target, deadline: float) -> Loan:
     except TimeoutError as error:
         raise ApiTimeoutError("No sandbox was free within the time that a call has.") from error
     raise ApiDiedError("Its sandbox ends as soon as it is started.")
+
+
+async def loan_while_there(leases: Leases, target: Target, call: Call) -> Loan:
+    """The same for a caller that may leave meanwhile, and makes room then: ClientGoneError."""
+    waiting = asyncio.ensure_future(loan(leases, target, call.deadline))
+    call.asked.when_gone(waiting.cancel)
+    try:
+        return await waiting
+    except asyncio.CancelledError:
+        if call.asked.is_gone and waiting.cancelled():
+            raise ClientGoneError from None
+        waiting.cancel()
+        raise
 
 
 async def _attempt(leases: Leases, target: Target) -> Loan:

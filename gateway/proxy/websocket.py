@@ -26,7 +26,7 @@ from gateway.proxy.handshake import Agreement, Handshake, agree
 from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import Field, RequestHead
 from gateway.proxy.leases import Leases
-from gateway.proxy.loan import Loan, loan, loan_at_once
+from gateway.proxy.loan import Loan, loan_at_once, loan_while_there
 from gateway.proxy.mapping import mapped
 from gateway.proxy.resolve import Target
 from gateway.proxy.streams import Streams
@@ -88,7 +88,7 @@ class WebSockets:
         call = opening.call
         borrowed = loan_at_once(self._leases, target)
         if borrowed is None:
-            borrowed = await loan(self._leases, target, call.deadline)
+            borrowed = await loan_while_there(self._leases, target, call)
         is_open = False
         try:
             head = await _ask(opening, borrowed.connection)
