@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from gateway.proxy.headers import Field
-from gateway.proxy.tracing import TRACEPARENT
+from gateway.proxy.headers import Field, named_in
+from gateway.proxy.tracing import TRACEPARENT, TRACESTATE
 
 METHODS = frozenset({"GET", "HEAD"})
 STATUSES = frozenset({200, 203, 204, 300, 301, 404, 410})
@@ -46,7 +46,8 @@ _USUAL = frozenset(
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
 _NOT_FROM_HERE = frozenset({b"range", b"if-range", b"if-match", b"if-unmodified-since"})
 _NEVER = frozenset({b"no-store", b"no-cache", b"private"})
-_EACH_CALL_ITS_OWN = frozenset({b"*", TRACEPARENT})  # in Vary: no other call is like this one
+# in Vary: no other call is like this one
+_EACH_CALL_ITS_OWN = frozenset({b"*", TRACEPARENT, TRACESTATE})
 _SHARED = frozenset({b"public", b"s-maxage", b"must-revalidate"})
 
 Directives = Mapping[bytes, bytes]
@@ -80,6 +81,9 @@ def asked_of(method: str, headers: Iterable[Field]) -> Asked | None:
     fields: dict[bytes, bytes] = {}
     for name, value in headers:
         fields[name] = fields[name] + b", " + value if name in fields else value
+    if b"connection" in fields:  # what it names is for this hop, and the app does not see it
+        for name in named_in([fields[b"connection"]]):
+            fields.pop(name, None)
     if not _NOT_FROM_HERE.isdisjoint(fields) or b"transfer-encoding" in fields:
         return None
     if fields.get(b"content-length", b"0").strip(b"0"):

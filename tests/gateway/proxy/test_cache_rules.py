@@ -73,6 +73,7 @@ def test_statuses_that_are_not(status: int) -> None:
         (b"vary", b"*"),
         (b"vary", b"Accept, *"),
         (b"vary", b"Accept, Traceparent"),
+        (b"vary", b"Tracestate"),
         (b"vary", b"a,b,c,d,e,f,g,h,i"),
         (b"age", b"60"),
         control(b"no-store"),

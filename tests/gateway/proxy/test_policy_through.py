@@ -164,6 +164,26 @@ async def test_what_must_not_be_kept_is_asked_for_each_time(path: DataPath) -> N
         assert sandbox.calls == 2
 
 
+async def test_what_the_app_did_not_see_is_not_what_an_answer_is_kept_under(
+    path: DataPath,
+) -> None:
+    """Who has a header taken out on the way gets no answer that others with it would get."""
+
+    async def tenant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            seen = (await read_request(reader)).lower()
+            body = b"five" if b"x-tenant: 5" in seen else b"everybody"
+            writer.write(ok(body, b"Cache-Control: max-age=60"))
+
+    route, key = path.serve(tenant, settings=CallSettings(cache=True))
+    five = ("X-Tenant", "5")
+    where = f"/{route.api_id}/x"
+    taken = await path.call(where, key, headers=[five, ("Connection", "X-Tenant")])
+    assert taken.body == b"everybody"
+    assert (await path.call(where, key, headers=[five])).body == b"five"
+    assert (await path.call(where, key)).body == b"everybody"
+
+
 async def test_a_new_generation_or_a_change_begins_anew(path: DataPath) -> None:
     sandbox = Counter(b"Cache-Control: max-age=60")
     route, key = path.serve(sandbox, settings=CallSettings(cache=True))
