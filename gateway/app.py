@@ -1,6 +1,7 @@
 """The gateway process: one ASGI application in front, the rest behind it."""
 
 import asyncio
+import os
 import resource
 import signal
 import socket
@@ -20,8 +21,10 @@ from gateway.proxy.forwarded import sender_behind
 from gateway.reserved import RESERVED_SEGMENTS
 from gateway.server.ending import drain_seconds
 from gateway.server.serving import Server
+from gateway.server.succession import is_my_turn, marker
 from gateway.settings import Settings
 from gateway.wiring import Parts, wire
+from sandbox.paths import RunPaths
 
 
 class Gateway:
@@ -64,20 +67,28 @@ async def welcome(request: Request) -> JSONResponse:
     return JSONResponse({"name": "Sandgate", "reference": f"{base}/api/docs"})
 
 
-def run_gateway(settings: Settings, descriptor: int, run_dir: Path) -> None:
+def run_gateway(
+    settings: Settings, descriptor: int, run_dir: Path, predecessor: int | None = None
+) -> None:
     """Serve on a listener that the supervisor opened, until SIGTERM."""
     configure("gateway")
     _raise_descriptor_limit()
     listener = socket.socket(fileno=descriptor)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, listener, run_dir))
+        runner.run(_serve(settings, listener, run_dir, predecessor))
 
 
-async def _serve(settings: Settings, listener: socket.socket, run_dir: Path) -> None:
+async def _serve(
+    settings: Settings, listener: socket.socket, run_dir: Path, predecessor: int | None
+) -> None:
     """Everything is there before the first request, and goes after the last."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if predecessor is not None:
+        waiting = marker(RunPaths(run_dir).gateway_socket(os.getpid()))
+        if not await is_my_turn(predecessor, waiting, stop):
+            return
     async with AsyncExitStack() as stack:
         parts = await wire(stack, settings, run_dir, base_url(listener))
         server = Server(

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -15,6 +16,7 @@ from gateway.cli.failures import CommandError, StartError
 from gateway.cli.identity import Identities
 from gateway.cli.supervisor import ChildProcess
 from gateway.server.ending import drain_seconds
+from gateway.server.succession import marker
 from gateway.settings import Settings
 from sandbox.paths import RunPaths
 
@@ -44,11 +46,18 @@ def names(workers: int) -> list[str]:
 
 
 class GatewayProcess(ChildProcess):
-    """One gateway. It can give way to a fresh one without a moment without either."""
+    """One gateway. It can give way to a fresh one.
 
-    def __init__(self, program: Program, is_ready: Callable[[int], bool]) -> None:
+    The two overlap, unless `is_alone`: then the fresh one, ready to begin, waits for the end of
+    the old one, because both would count in a memory of their own.
+    """
+
+    def __init__(
+        self, program: Program, is_ready: Callable[[int], bool], *, is_alone: bool = False
+    ) -> None:
         super().__init__(program)
         self._is_ready = is_ready
+        self._is_alone = is_alone
         self._turn = asyncio.Lock()
         self._leaving: set[asyncio.subprocess.Process] = set()
 
@@ -73,7 +82,8 @@ class GatewayProcess(ChildProcess):
         When the new one does not come up, the old one goes on and StartError says so.
         """
         async with self._turn:
-            old, new = self._process, await start(self._program)
+            old = self._process
+            new = await start(self._successor())
             try:
                 await self._until_ready(new)
             except BaseException:
@@ -83,6 +93,12 @@ class GatewayProcess(ChildProcess):
         if old is not None:
             self._leaving.add(old)
             await self._leave(old)
+
+    def _successor(self) -> Program:
+        old = self._process
+        if old is None or not self._is_alone:
+            return self._program
+        return replace(self._program, arguments=(*self._program.arguments, "--after", str(old.pid)))
 
     async def stop(self) -> None:
         """End it, and what it was still being replaced from."""
@@ -122,9 +138,18 @@ def gateways(
             extra=settings.as_environment() | users.home | {"GATEWAY_NAME": name},
             become=users.gateway,
         )
-        return GatewayProcess(program, lambda pid: paths.gateway_socket(pid).exists())
+        return GatewayProcess(
+            program,
+            lambda pid: _has_come_up(paths.gateway_socket(pid)),
+            is_alone=settings.redis_url is None,
+        )
 
     return tuple(one(name) for name in names(settings.gateway_workers))
+
+
+def _has_come_up(own: Path) -> bool:
+    """Whether it serves, or waits for nothing but its turn."""
+    return own.exists() or marker(own).exists()
 
 
 class Rolling:

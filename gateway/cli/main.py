@@ -78,11 +78,12 @@ def gateway_command(
     run_dir: Annotated[
         Path, typer.Option(help="directory of the manager's socket", readable=False)
     ],
+    after: Annotated[int | None, typer.Option(help="process whose end to wait for")] = None,
 ) -> None:
     """The gateway process; `sandgate serve` starts it."""
     from gateway.app import run_gateway
 
-    run_gateway(settings(), fd, run_dir)
+    run_gateway(settings(), fd, run_dir, after)
 
 
 @app.command("worker", hidden=True)

@@ -19,6 +19,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from gateway.metrics import Metrics
+from gateway.server.succession import SUFFIX
 
 ASK_SECONDS = 1.0
 MAX_BYTES = 4 * 1024 * 1024
@@ -111,8 +112,8 @@ async def _ask(path: Path) -> Numbers | None:
 
 
 def remove_dead(folder: Path) -> None:
-    """Sockets whose process was killed."""
-    for path in folder.glob("*.sock"):
+    """What processes have left that were killed: sockets, and word that they wait."""
+    for path in (*folder.glob("*.sock"), *folder.glob(f"*{SUFFIX}")):
         with suppress(ValueError, FileNotFoundError):
             if not Path(f"/proc/{int(path.stem)}").exists():
                 path.unlink()

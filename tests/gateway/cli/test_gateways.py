@@ -16,6 +16,8 @@ from gateway.cli import gateways
 from gateway.cli.children import Program
 from gateway.cli.failures import StartError
 from gateway.cli.gateways import GatewayProcess, Rolling, SharedLimitsError
+from gateway.cli.identity import Identities
+from gateway.cli.listener import open_listener
 from gateway.cli.supervisor import Supervisor
 from gateway.settings import Settings
 from tests.support.waiting import until
@@ -78,6 +80,29 @@ async def test_the_old_one_ends_when_the_new_one_is_ready(tmp_path: Path) -> Non
         assert not gone(child.pid)
         assert (tmp_path / "gateway.log").exists()
     assert gone(child.pid)
+
+
+async def test_the_successor_of_one_alone_is_told_whose_end_to_wait_for(tmp_path: Path) -> None:
+    told = (*SLEEPER[:2], "import sys, time; print(sys.argv, flush=True); time.sleep(600)")
+    program = Program("gateway", told, tmp_path / "gateway.log")
+    child = GatewayProcess(program, lambda _: True, is_alone=True)
+    async with Supervisor() as supervisor:
+        await supervisor.keep(child)
+        old = child.pid
+        await until(lambda: b"['-c']" in program.log_file.read_bytes())
+        await child.replace()
+        await until(lambda: f"'--after', '{old}'".encode() in program.log_file.read_bytes())
+        assert gone(old)
+
+
+@pytest.mark.parametrize("redis", [None, SecretStr("redis://127.0.0.1")])
+def test_only_limits_in_memory_keep_two_from_working_at_once(
+    tmp_path: Path, redis: SecretStr | None
+) -> None:
+    settings = Settings(sandgate_data_dir=tmp_path, redis_url=redis)
+    with open_listener("127.0.0.1", 0) as listener:
+        (only,) = gateways.gateways(settings, tmp_path, listener, Identities())
+    assert only._is_alone is (redis is None)
 
 
 async def test_one_that_does_not_come_up_changes_nothing(tmp_path: Path) -> None:
