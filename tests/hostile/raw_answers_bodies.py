@@ -15,7 +15,7 @@ from tests.hostile.raw_answer_rows import (
     chunks,
     good,
 )
-from tests.hostile.raw_rows import post
+from tests.hostile.raw_rows import head, post
 
 CHUNKED = b"Transfer-Encoding: chunked"
 _OK = b"2\r\nok\r\n0\r\n\r\n"
@@ -282,6 +282,7 @@ SEVERAL = [
 _HALF = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok"
 _UPLOAD = post(b"Content-Length: 1000000", body=b"a part")
 _POST = post(b"Content-Length: 2", body=b"hi")
+_OLD = head(version=b"HTTP/1.0")
 _DIED = {"code": "api_died"}
 ENDS = [
     bad("end: at once", "RFC 9110 9.2.2", (), then=Then.CLOSES, **_DIED),
@@ -303,6 +304,11 @@ ENDS = [
            body=b"ok", then=Then.CLOSES, reads=Reads.NOTHING, **_DIED),
     broken("end: chunks without a last one", f"{RFC9112} 8",
            (chunks(b"2\r\nok\r\n"), Cue.HEAD_SEEN), body=b"ok", then=Then.CLOSES, **_DIED),
+    broken("end: chunks without a last one, to a caller of HTTP/1.0", f"{RFC9112} 8",
+           (chunks(b"2\r\nok\r\n"), Cue.HEAD_SEEN), asked=_OLD, then=Then.CLOSES, **_DIED,
+           gap="the end of its connection looks like the end of the answer; a reset would not"),
+    good("end: chunks, to a caller of HTTP/1.0", f"{RFC9112} 6.1", chunks(_OK), asked=_OLD,
+         caller="ends", lacks=(b"transfer-encoding",)),
     broken("end: a chunk shorter than its size", f"{RFC9112} 8",
            (chunks(b"9\r\nok"), Cue.HEAD_SEEN), body=b"ok", then=Then.CLOSES, **_DIED),
     broken("end: a last chunk without its CRLF", f"{RFC9112} 8",

@@ -73,6 +73,8 @@ class RawCaller:
                 await self._chunks(it)
             elif lengths := it.values(b"content-length"):
                 await self._exactly(it, int(lengths[0]))
+            else:
+                await self._until_the_end(it)
         return it
 
     async def _exactly(self, it: RawAnswer, length: int) -> None:
@@ -81,6 +83,12 @@ class RawCaller:
             it.whole = True
         except asyncio.IncompleteReadError as error:
             it.body += error.partial
+
+    async def _until_the_end(self, it: RawAnswer) -> None:
+        """A reset is the only way to tell such a caller that it is not whole."""
+        while piece := await self._reader.read(65536):
+            it.body += piece
+        it.whole = True
 
     async def _chunks(self, it: RawAnswer) -> None:
         while True:

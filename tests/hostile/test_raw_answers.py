@@ -115,9 +115,10 @@ def _code(it: RawAnswer) -> object:
 async def failure(row: AnswerRow, path: DataPath, *, is_warm: bool) -> str:
     """What was otherwise than the row says; nothing when all was as it says.
 
-    An answer after which the connection goes on is given twice: its head is read once.
+    An answer after which both connections go on is given twice: its head is read once.
     """
-    times = 2 if row.upstream == "kept" and Cue.ANSWER_SEEN not in row.sent else 1
+    goes_on = (row.upstream, row.caller) == ("kept", "goes on")
+    times = 2 if goes_on and Cue.ANSWER_SEEN not in row.sent else 1
     route = path.store.add_api(settings=row.settings)
     key = path.store.add_key(route)
     address = str(path.sandboxes.folder / f"{route.slug}.sock")
