@@ -5,7 +5,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ def hand_over(data_dir: Path, run_dir: Path) -> None:
     for folder in (data_dir, run_dir):
         folder.chmod(0o711)
     for path in (data_dir / "journal", *sorted((data_dir / "journal").iterdir())):
-        os.chown(path, GATEWAY.uid, GATEWAY.uid, follow_symlinks=False)
+        with suppress(FileNotFoundError):  # the worker of a killed supervisor has just drained it
+            os.chown(path, GATEWAY.uid, GATEWAY.uid, follow_symlinks=False)
     for name in (secrets.FILE_NAME, f"{secrets.FILE_NAME}.lock"):
         os.chown(data_dir / name, GATEWAY.uid, GATEWAY.uid, follow_symlinks=False)
     for user, name in ((GATEWAY, "data"), (GATEWAY, "gateways"), (DOOR, "door")):
