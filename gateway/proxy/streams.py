@@ -143,6 +143,14 @@ class Streams:
             del self._groups[pair]
             self._doubted.pop(pair, None)
 
+    async def look(self, presented: str, api_id: str) -> None:
+        """Raises why a key may not call this API now; for calls that waited since they might."""
+        key = await self._verifier.verify(presented)
+        destination = await self._resolver.find(api_id)
+        refused = refusal(destination.route, key)
+        if refused is not None:
+            raise refused
+
     # --- for those who end something
 
     def close_key(self, key_id: str, reason: Reason) -> None:

@@ -1,0 +1,76 @@
+"""Keys that are taken back while their calls wait: promises hold for those too."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.auth.keys import hash_key
+from gateway.proxy import forwarding
+from tests.support.datapath import SECRET, DataPath
+from tests.support.rawhttp import head, ok, read_answer, read_request
+from tests.support.waiting import until
+
+
+@pytest.mark.parametrize("kind", ["key", "api"])
+async def test_a_call_that_waited_is_looked_at_once_more(
+    path: DataPath, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A key that was taken back meanwhile, or an API that was suspended, reaches no sandbox."""
+    monkeypatch.setattr(forwarding, "SURE_SECONDS", 0.0)
+    seen: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await read_request(reader))
+        writer.write(ok())
+
+    route, key = path.serve(handle)
+    path.sandboxes.gate.clear()
+    call = asyncio.create_task(path.call(f"/{route.api_id}", key))
+    await until(lambda: path.leases.waiting == 1)
+    if kind == "key":
+        row = path.store.keys[hash_key(key, SECRET)]
+        row["revoked_at"] = "2026-01-01T00:00:00+00:00"
+        path.news.publish("key", row["key_id"])
+    else:
+        path.change(route, status="suspended")
+    path.sandboxes.gate.set()
+    answer = await call
+    expected = {"key": (401, "key_revoked"), "api": (403, "api_suspended")}
+    assert (answer.status, answer.json()["code"]) == expected[kind]
+    assert seen == []
+    assert [record["error_code"] for record in path.records()] == [expected[kind][1]]
+    assert all(held.in_flight == 0 for held in path.leases.now_held())
+
+
+async def test_a_body_that_came_late_is_no_way_around_a_revocation(
+    path: DataPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head was admitted with a key that was good then."""
+    monkeypatch.setattr(forwarding, "SURE_SECONDS", 0.0)
+    seen: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await read_request(reader))
+        writer.write(ok())
+
+    route, key = path.serve(handle)
+    reader, writer = await path.connect()
+    counted = path.limiter.decide
+    admitted = asyncio.Event()
+
+    def decide(*arguments: Any) -> Any:
+        admitted.set()
+        return counted(*arguments)
+
+    monkeypatch.setattr(path.limiter, "decide", decide)
+    writer.write(head(route.api_id, key, "Content-Length: 2"))
+    await admitted.wait()
+    row = path.store.keys[hash_key(key, SECRET)]
+    row["revoked_at"] = "2026-01-01T00:00:00+00:00"
+    path.news.publish("key", row["key_id"])
+    writer.write(b"ab")
+    answer = await read_answer(reader, "POST")
+    writer.close()
+    assert (answer.status, answer.json()["code"]) == (401, "key_revoked")
+    assert seen == []
