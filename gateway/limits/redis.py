@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from gateway.limits.policy import Failure
-from gateway.limits.redis_ask import Ask, Lease, Plans, decision_of
+from gateway.limits.redis_ask import Ask, Lease, Plan, Plans, decisions_of, states_of
 from gateway.limits.redis_keys import EPOCH, balance, counter_of
 from gateway.limits.redis_leases import Leases
 from gateway.limits.redis_script import Scripts, scripts
@@ -66,7 +66,9 @@ class RedisLimiter:
         self._plans = Plans(self.scripts.decide)
         self._loop = asyncio.get_running_loop()
         self._serving: Wire | None = None  # the wire while decisions may go over it
-        self._asks: deque[Ask] = deque()
+        self._asks: deque[Ask] = deque()  # undecided, in the order they are sent
+        self._unsent: list[Ask] = []  # those of this turn of the loop
+        self._joined: dict[Plan, Ask] = {}  # and who may be joined by more callers
         self._watch_handle: asyncio.TimerHandle | None = None
         self._is_graced = False
         self._failures = 0
@@ -90,18 +92,53 @@ class RedisLimiter:
         if wire is None or (charge is not None and self._loop.time() < self._prices_from):
             return self._alone_now(limits, charge)
         plan = self._plans.of(limits)
-        ask = Ask(self, plan, charge, self._loop.create_future(), self._loop.time())
-        ahead = 0 if charge is not None else self._leases.wanted(ask)
-        wire.send(plan.command_ahead(ahead) if ahead else plan.command(charge), ask)
+        ask = self._joined.get(plan) if charge is None else None
+        if ask is None:
+            ask = self._asked(plan, charge)
+        future = self._loop.create_future()
+        ask.futures.append(future)
+        return future
+
+    def _asked(self, plan: Plan, charge: Charge | None) -> Ask:
+        """A new question; it leaves at the end of this turn of the loop."""
+        ask = Ask(self, plan, charge, self._loop.time())
+        if charge is None:
+            self._joined[plan] = ask
+        self._leases.want(ask)
+        if not self._unsent:
+            self._loop.call_soon(self._send)
+        self._unsent.append(ask)
         self._asks.append(ask)
         if self._watch_handle is None:
             self._watch_handle = self._loop.call_later(self._patience, self._watch)
-        return ask.future
+        return ask
+
+    def _send(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        self._joined.clear()
+        wire = self._serving
+        for ask in unsent:
+            if ask.is_late:
+                continue
+            if wire is None:
+                self._finish_alone(ask)
+            else:
+                wire.send(ask.command(), ask)
+        if wire is not None:
+            wire.flush()
 
     async def admit(self, limits: Sequence[Limit], charge: Charge | None = None) -> Decision:
         """The same, awaited."""
         decided = self.decide(limits, charge)
-        return decided if isinstance(decided, Decision) else await decided
+        if isinstance(decided, Decision):
+            return decided
+        try:
+            return await decided
+        except asyncio.CancelledError:
+            # decided in the very turn in which the caller went
+            if charge is not None and not decided.cancelled() and decided.result().admitted:
+                self.refund(charge)
+            raise
 
     async def usage_of(self, limits: Sequence[Limit]) -> tuple[LimitState, ...]:
         """Where these limits stand, without counting a call."""
@@ -112,12 +149,12 @@ class RedisLimiter:
             raise LimitsUnavailableError
         plan = self._plans.of(limits)
         try:
-            reply = await wire.ask(*plan.words(None, is_look=True))
+            reply = await wire.ask(*plan.look())
         except (OSError, TimeoutError, ReplyError) as error:
             raise LimitsUnavailableError from error
         if reply[0] == -1:
             raise LimitsUnavailableError
-        return decision_of(plan, reply).states
+        return states_of(plan, reply)
 
     def refund(self, charge: Charge) -> None:
         """Give a reservation back that is not kept."""
@@ -170,30 +207,34 @@ class RedisLimiter:
             self.trip("flushed", "the store has lost its memory")
             self._finish_alone(ask)
             return
-        decision = decision_of(ask.plan, reply)
+        states = states_of(ask.plan, reply)
         second = int(self._clock())
-        for state in decision.states:
+        for state in states:
             limit = state.limit
             self.shadow.learn(limit, limit.quantity - state.remaining, second)
         if ask.leased_at is not None:
-            decision = self._leases.answered(ask, reply, decision, self._plans.epoch)
-        if ask.future.done():
-            self._came_late(ask, decision)
-        else:
-            ask.future.set_result(decision)
+            self._leases.answered(ask, reply, states, self._plans.epoch)
+        unheard = 0  # calls that the store admitted and nobody waits for
+        for future, decision in zip(
+            ask.futures, decisions_of(reply, states, len(ask.futures)), strict=True
+        ):
+            if future.done():
+                unheard += decision.admitted
+            else:
+                future.set_result(decision)
+        if unheard:
+            self._came_late(ask, unheard)
 
     def unanswered(self, ask: Ask) -> None:
         """The connection ended first."""
         self.trip("lost", "the store cannot be reached")
         self._finish_alone(ask)
 
-    def _came_late(self, ask: Ask, decision: Decision) -> None:
+    def _came_late(self, ask: Ask, calls: int) -> None:
         """Nobody waits: what the store counted is kept, or given back, never counted twice."""
-        if not decision.admitted:
-            return
         if ask.charge is not None:
             self.refund(ask.charge)
-        if ask.is_admitted_alone:
+        for _ in range(min(calls, ask.admitted_alone)):
             self.shadow.forgive(ask.plan.limits)
 
     def _refused(self, ask: Ask, reply: Reply) -> None:
@@ -201,7 +242,7 @@ class RedisLimiter:
         if str(reply).startswith("NOSCRIPT"):
             if ask.is_late or self._serving is None:
                 return  # it was not executed, and nobody waits
-            self._serving.send(command(*ask.plan.words(ask.charge, text=True)), ask)
+            self._serving.send(ask.plan.command_in_full(ask.charge, len(ask.futures)), ask)
             self._asks.append(ask)
             return
         self.trip("refused", f"the store answers {str(reply).split()[0]}")
@@ -229,15 +270,16 @@ class RedisLimiter:
         return decision
 
     def _finish_alone(self, ask: Ask) -> None:
-        if ask.future.done():
-            return
-        try:
-            decision = self._alone(ask.plan.limits, ask.charge)
-        except LimitsUnavailableError as error:
-            ask.future.set_exception(error)
-        else:
-            ask.is_admitted_alone = decision.admitted
-            ask.future.set_result(decision)
+        for future in ask.futures:
+            if future.done():
+                continue
+            try:
+                decision = self._alone(ask.plan.limits, ask.charge)
+            except LimitsUnavailableError as error:
+                future.set_exception(error)
+            else:
+                ask.admitted_alone += decision.admitted
+                future.set_result(decision)
 
     # --- the breaker ---
 
@@ -248,13 +290,13 @@ class RedisLimiter:
             self._is_graced = False
             return
         now = self._loop.time()
-        left = self._asks[0].sent + self._patience - now
+        left = self._asks[0].since + self._patience - now
         if left <= 0 and not self._is_graced:
             self._is_graced, left = True, GRACE_SECONDS
         elif left <= 0:
             self._is_graced = False
             self._overdue(now)
-            left = self._asks[0].sent + self._patience - now if self._asks else self._patience
+            left = self._asks[0].since + self._patience - now if self._asks else self._patience
         self._watch_handle = self._loop.call_later(max(left, 0.001), self._watch)
 
     def _overdue(self, now: float) -> None:
@@ -262,7 +304,7 @@ class RedisLimiter:
         if self._watcher is not None:
             self._watcher.limits_failed("timeout")
         late = []
-        while self._asks and self._asks[0].sent + self._patience <= now:
+        while self._asks and self._asks[0].since + self._patience <= now:
             late.append(self._asks.popleft())
         for ask in late:
             ask.is_late = True

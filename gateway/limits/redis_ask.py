@@ -1,64 +1,66 @@
-"""One decision on its way: the command, made once for each set of limits, and the answer."""
+"""One question to the store: the command, made from parts that are ready, and the answer.
+
+Calls of one turn of the loop with the same limits are one question: the store counts as many of
+them as fit, and they are let in in the order in which they came.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from gateway.limits import redis_keys
 from gateway.limits.redis_script import Script
 from gateway.limits.redis_shadow import width_of
-from gateway.limits.redis_wire import Reply, command
+from gateway.limits.redis_wire import Reply, Word, command, part
 from gateway.limits.types import Charge, Decision, Limit, LimitState
 
 _PLANS_MAX = 20_000
 LEASE_SECONDS = 1.0  # at most; then what is left is given back
-ADMITTED_AHEAD = 4  # the script's answer
+FULL, ADMITTED, NO_CREDIT, ADMITTED_AHEAD, SOME_ADMITTED = 0, 1, 2, 4, 5  # the script's answers
 
 
 class Plan:
     """What is sent for these limits. The same limits are one object in the call path."""
 
-    __slots__ = ("_ahead", "_epoch", "_plain", "_priced", "_script", "limits")
+    __slots__ = ("_after", "_before", "_epoch", "_priced", "_script", "limits")
 
     def __init__(self, limits: Sequence[Limit], script: Script, epoch: str) -> None:
         self.limits = limits
         self._script = script
         self._epoch = epoch
-        self._plain = command(*self.words(None))
-        self._ahead: tuple[int, bytes] | None = None
+        head, tail = self._head(None), self._tail()
+        self._before = b"*%d\r\n" % (len(head) + 2 + len(tail)) + part(*head)
+        self._after = part(*tail)
         self._priced: tuple[Charge, bytes] | None = None
 
-    def command(self, charge: Charge | None) -> bytes:
-        """The decision as RESP."""
-        if charge is None:
-            return self._plain
+    def command(self, calls: int, ahead: int = 0) -> bytes:
+        """The decision for so many calls, and so many more that are counted already, as RESP."""
+        return self._before + part(calls, ahead) + self._after
+
+    def command_priced(self, charge: Charge) -> bytes:
+        """The decision for one call that has a price."""
         if self._priced is None or self._priced[0] != charge:
-            self._priced = charge, command(*self.words(charge))
+            self._priced = charge, command(*self._head(charge), 1, 0, *self._tail())
         return self._priced[1]
 
-    def command_ahead(self, ahead: int) -> bytes:
-        """The decision, and so many more that are counted already."""
-        if self._ahead is None or self._ahead[0] != ahead:
-            self._ahead = ahead, command(*self.words(None, ahead=ahead))
-        return self._ahead[1]
+    def command_in_full(self, charge: Charge | None, calls: int) -> bytes:
+        """The same with the script itself, for a store that does not know it."""
+        return command(*self._head(charge, text=True), calls, 0, *self._tail())
 
-    def words(
-        self,
-        charge: Charge | None,
-        *,
-        ahead: int = 0,
-        is_look: bool = False,
-        text: bool = False,
-    ) -> list[str | int]:
-        """The command word by word; `text` sends the script itself."""
+    def look(self) -> list[Word]:
+        """A decision that counts nothing, word by word."""
+        return [*self._head(None, price="look"), 1, 0, *self._tail()]
+
+    def _head(self, charge: Charge | None, *, price: Word = 0, text: bool = False) -> list[Word]:
         keys = [redis_keys.EPOCH, *map(redis_keys.counter_of, self.limits)]
-        price: str | int = "look" if is_look else 0
         if charge is not None:
             keys.append(redis_keys.balance(charge.account))
             price = charge.amount
-        head = ("EVAL", self._script.text) if text else ("EVALSHA", self._script.digest)
-        words: list[str | int] = [*head, len(keys), *keys, self._epoch, len(self.limits), price]
-        words.append(ahead)
+        name = ("EVAL", self._script.text) if text else ("EVALSHA", self._script.digest)
+        return [*name, len(keys), *keys, self._epoch, len(self.limits), price]
+
+    def _tail(self) -> list[Word]:
+        words: list[Word] = []
         for limit in self.limits:
             words += [width_of(limit.window), limit.quantity]
         return words
@@ -79,12 +81,7 @@ class Lease:
     def take(self) -> Decision:
         """One of them."""
         self.left -= 1
-        return self.admitted()
-
-    def admitted(self) -> Decision:
-        """For whoever got in: what is left in the store, and here."""
-        states = [LimitState(s.limit, s.remaining + self.left, s.reset) for s in self.states]
-        return Decision(True, tuple(states))
+        return Decision(True, before(self.states, self.left))
 
 
 class Plans:
@@ -132,35 +129,36 @@ class Decider(Protocol):
 
 
 class Ask:
-    """Somebody waits for a decision."""
+    """Some callers wait for a decision; with a price it is one."""
 
     __slots__ = (
         "_decider",
+        "admitted_alone",
+        "ahead",
         "charge",
-        "future",
-        "is_admitted_alone",
+        "futures",
         "is_late",
         "leased_at",
         "plan",
-        "sent",
+        "since",
     )
 
-    def __init__(
-        self,
-        decider: Decider,
-        plan: Plan,
-        charge: Charge | None,
-        future: asyncio.Future[Decision],
-        sent: float,
-    ) -> None:
+    def __init__(self, decider: Decider, plan: Plan, charge: Charge | None, since: float) -> None:
         self._decider = decider
         self.plan = plan
         self.charge = charge
-        self.future = future
-        self.sent = sent
+        self.since = since  # when the first of them asked
+        self.futures: list[asyncio.Future[Decision]] = []
         self.is_late = False  # decided already, without the store
-        self.is_admitted_alone = False
+        self.admitted_alone = 0
+        self.ahead = 0
         self.leased_at: float | None = None  # when calls ahead were asked for
+
+    def command(self) -> bytes:
+        """As RESP."""
+        if self.charge is not None:
+            return self.plan.command_priced(self.charge)
+        return self.plan.command(len(self.futures), self.ahead)
 
     def take(self, reply: Reply) -> None:
         """The answer is here."""
@@ -171,17 +169,40 @@ class Ask:
         self._decider.unanswered(self)
 
 
-def decision_of(plan: Plan, reply: list[int]) -> Decision:
-    """The script's answer as a decision."""
-    code = reply[0]
-    place = 3 if code == ADMITTED_AHEAD else 1
+def states_of(plan: Plan, reply: list[int]) -> tuple[LimitState, ...]:
+    """Where every limit stands after the script."""
+    place = {ADMITTED_AHEAD: 3, SOME_ADMITTED: 2}.get(reply[0], 1)
     states = []
     for limit in plan.limits:
         states.append(LimitState(limit, reply[place], reply[place + 1]))
         place += 2
-    everything = tuple(states)
-    if code in (1, ADMITTED_AHEAD):
-        return Decision(True, everything)
-    if code == 0:
-        return Decision(False, everything, tuple([s for s in states if not s.remaining]))
-    return Decision(False, everything, no_credit=code == 2, unknown_credit=code == 3)
+    return tuple(states)
+
+
+def before(states: tuple[LimitState, ...], calls: int) -> tuple[LimitState, ...]:
+    """Where they stood before so many calls."""
+    if not calls:
+        return states
+    return tuple([LimitState(s.limit, s.remaining + calls, s.reset) for s in states])
+
+
+def decisions_of(
+    reply: list[int], states: tuple[LimitState, ...], calls: int
+) -> Iterator[Decision]:
+    """The script's answer for each of these calls, in their order; `states` are after all."""
+    code = reply[0]
+    admitted = calls if code in (ADMITTED, ADMITTED_AHEAD) else 0
+    if code == SOME_ADMITTED:
+        admitted = reply[1]
+    ahead = reply[1] if code == ADMITTED_AHEAD else 0
+    for later in range(admitted - 1, -1, -1):
+        yield Decision(True, before(states, later + ahead))
+    if admitted == calls:
+        return
+    if code in (FULL, SOME_ADMITTED):
+        refused = Decision(False, states, tuple([s for s in states if not s.remaining]))
+    else:
+        no_credit = code == NO_CREDIT
+        refused = Decision(False, states, no_credit=no_credit, unknown_credit=not no_credit)
+    for _ in range(calls - admitted):
+        yield refused

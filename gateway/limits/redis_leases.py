@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.limits.redis_ask import ADMITTED_AHEAD, LEASE_SECONDS, Ask, Lease
 from gateway.limits.redis_wire import Reply
-from gateway.limits.types import Decision, Limit
+from gateway.limits.types import Decision, Limit, LimitState
 
 GiveBack = Callable[[Lease], None]
 
@@ -41,28 +41,29 @@ class Leases:
             del self._held[id(limits)]
         return decision
 
-    def wanted(self, ask: Ask) -> int:
-        """How many to ask for besides this one: none for limits that are rarely asked for."""
-        if self._size < 2:
-            return 0
+    def want(self, ask: Ask) -> None:
+        """Ask for some besides: none for limits that are rarely asked for."""
+        if self._size < 2 or ask.charge is not None:
+            return
         name, now = id(ask.plan.limits), self._clock()
         last = self._asked.get(name)
         self._asked[name] = now
         if last is None or now - last > LEASE_SECONDS or name in self._pending:
-            return 0
+            return
         self._pending.add(name)
-        ask.leased_at = now
-        return self._size - 1
+        ask.leased_at, ask.ahead = now, self._size - 1
 
-    def answered(self, ask: Ask, reply: Reply, decision: Decision, epoch: str) -> Decision:
-        """Hold what was given, and tell the caller of it; what came too late is swept."""
+    def answered(self, ask: Ask, reply: Reply, states: tuple[LimitState, ...], epoch: str) -> None:
+        """Hold what was given. Too late it goes back: the same room may have been used alone."""
         limits = ask.plan.limits
         self._pending.discard(id(limits))
         if reply[0] != ADMITTED_AHEAD or ask.leased_at is None:
-            return decision
-        lease = Lease(epoch, reply, decision.states, ask.leased_at)
-        self._held[id(limits)] = limits, lease
-        return lease.admitted()
+            return
+        lease = Lease(epoch, reply, states, ask.leased_at)
+        if ask.is_late:
+            self._give_back(lease)
+        else:
+            self._held[id(limits)] = limits, lease
 
     def forget_asked(self) -> None:
         """Answers may never come."""

@@ -59,11 +59,12 @@ end
 """
 
 # KEYS: epoch, one a limit, balance if there is a price.
-# ARGV: epoch's value, number of limits, price or 0 or `look`, calls wanted ahead, then width and
-# quantity of each limit.
-# Answers: -1 the epoch is another · 0 full · 1 admitted · 2 no credit · 3 balance unknown, each
-# followed by what is left and seconds to the next, limit by limit · 4 admitted with calls ahead:
-# how many, microseconds for which they are good, then the same, then the bucket of each limit.
+# ARGV: epoch's value, number of limits, price or 0 or `look`, calls (one if there is a price),
+# calls wanted ahead, then width and quantity of each limit.
+# Answers: -1 the epoch is another · 0 full · 1 all admitted · 2 no credit · 3 balance unknown,
+# each followed by what is left and seconds to the next, limit by limit · 4 all admitted, with
+# calls ahead: how many, microseconds for which they are good, then the same, then the bucket of
+# each limit · 5 only some admitted: how many, then the same.
 _DECIDE = """
 local count, price = tonumber(ARGV[2]), ARGV[3]
 local held = redis.call('MGET', unpack(KEYS, 1, count + 1))
@@ -72,8 +73,8 @@ local texts, presents, oldests, totals, currents, kept = {}, {}, {}, {}, {}, {}
 local code, room = 1, 4294967295
 for i = 1, count do
   texts[i], presents[i], oldests[i], totals[i], currents[i], kept[i] =
-    load(held[i + 1], tonumber(ARGV[2 * i + 3]))
-  local left = tonumber(ARGV[2 * i + 4]) - totals[i]
+    load(held[i + 1], tonumber(ARGV[2 * i + 4]))
+  local left = tonumber(ARGV[2 * i + 5]) - totals[i]
   if left < room then room = left end
 end
 if room < 1 then code = 0 end
@@ -89,25 +90,31 @@ if code == 1 and price ~= '0' and price ~= 'look' then
     redis.call('EXPIRE', account, IDLE)
   end
 end
-local ahead = 0
+local taken, ahead = 0, 0
 if code == 1 and price ~= 'look' then
-  ahead = math.min(tonumber(ARGV[4]), floor((room - 1) / 16))
+  local calls = tonumber(ARGV[4])
+  taken = math.min(calls, room)
+  if taken < calls then
+    code = 5
+  else
+    ahead = math.min(tonumber(ARGV[5]), floor((room - taken) / 16))
+  end
   for i = 1, count do
-    local total, current = totals[i] + 1 + ahead, currents[i] + 1 + ahead
+    local total, current = totals[i] + taken + ahead, currents[i] + taken + ahead
     totals[i], currents[i] = total, current
     if kept[i] then
       redis.call('SETRANGE', KEYS[i + 1], 8, pack4('<I4I4', total, current))
     else
       if total == current then oldests[i] = presents[i] end
-      save(KEYS[i + 1], tonumber(ARGV[2 * i + 3]), texts[i], presents[i], oldests[i], total,
+      save(KEYS[i + 1], tonumber(ARGV[2 * i + 4]), texts[i], presents[i], oldests[i], total,
            current)
     end
   end
 end
 local answer, micro = {code}, 1000000 * 86400
-if ahead > 0 then answer = {4, ahead, 0} end
+if ahead > 0 then answer = {4, ahead, 0} elseif code == 5 then answer = {5, taken} end
 for i = 1, count do
-  local width, quantity = tonumber(ARGV[2 * i + 3]), tonumber(ARGV[2 * i + 4])
+  local width, quantity = tonumber(ARGV[2 * i + 4]), tonumber(ARGV[2 * i + 5])
   local bucket, total = oldests[i], totals[i]
   local reset = 0
   if total > 0 then

@@ -39,9 +39,17 @@ class Taker(Protocol):
         ...
 
 
-def command(*words: str | bytes | int) -> bytes:
+Word = str | bytes | int
+
+
+def command(*words: Word) -> bytes:
     """One command as RESP."""
-    parts = [b"*%d\r\n" % len(words)]
+    return b"*%d\r\n" % len(words) + part(*words)
+
+
+def part(*words: Word) -> bytes:
+    """Some words of a command."""
+    parts = []
     for word in words:
         raw = word if isinstance(word, bytes) else str(word).encode()
         parts.append(b"$%d\r\n%b\r\n" % (len(raw), raw))
@@ -67,11 +75,11 @@ class Wire(asyncio.Protocol):
     def send(self, data: bytes, taker: Taker) -> None:
         """Send one command with everything else of this turn of the loop."""
         if not self._out:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._out.append(data)
         self.waiting.append(taker)
 
-    async def ask(self, *words: str | bytes | int) -> Reply:
+    async def ask(self, *words: Word) -> Reply:
         """Send one command and wait for its answer; a refusal is raised."""
         answer = _Answer(self._loop.create_future())
         self.require_open()
@@ -100,8 +108,11 @@ class Wire(asyncio.Protocol):
         reader.feed(data)
         try:
             while (reply := reader.gets()) is not False:
+                if not self.waiting:
+                    self.abort()  # an answer to nothing
+                    return
                 self.waiting.popleft().take(reply)
-        except (hiredis.ProtocolError, IndexError):
+        except hiredis.ProtocolError:
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
@@ -116,7 +127,8 @@ class Wire(asyncio.Protocol):
         if self.on_lost is not None:
             self.on_lost()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Let what was sent leave now."""
         if self._transport is not None and self._out:
             self._transport.write(b"".join(self._out))
         self._out.clear()

@@ -47,6 +47,15 @@ async def test_2000_at_once_against_100_admit_exactly_100(limiter: CountingLimit
     assert sum(decision.admitted for decision in decisions) == 100
 
 
+async def test_calls_at_once_are_let_in_in_the_order_they_came(limiter: CountingLimiter) -> None:
+    limits = (Limit("tenant:t", Window.HOUR, 3), Limit("key:k", Window.MINUTE, 9))
+    decisions = await asyncio.gather(*(limiter.admit(limits) for _ in range(5)))
+    assert [decision.admitted for decision in decisions] == [True, True, True, False, False]
+    assert [decision.states[0].remaining for decision in decisions] == [2, 1, 0, 0, 0]
+    assert [decision.states[1].remaining for decision in decisions] == [8, 7, 6, 6, 6]
+    assert [state.limit for state in decisions[-1].violated] == [limits[0]]
+
+
 async def test_no_limits_admit_everything(limiter: CountingLimiter) -> None:
     decision = await limiter.admit([])
     assert decision == Decision(True, ())

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.limits.redis import RedisLimiter
@@ -18,6 +18,10 @@ DAY = (Limit("tenant:t", Window.DAY, QUANTITY), Limit("key:k", Window.HOUR, QUAN
 calls = st.tuples(st.just("call"), st.integers(0, 2), st.integers(1, 12))
 troubles = st.tuples(st.sampled_from(["kill", "start", "hang", "resume", "flush", "pause"]))
 histories = st.lists(st.one_of(calls, calls, troubles), max_size=14)
+LATE_LEASE = [  # calls counted ahead for which the gateway had used the room alone
+    *[("call", 0, 8), ("call", 0, 9), ("pause",)],
+    *[("call", 0, 4), ("call", 0, 10), ("call", 0, 12)],
+]
 
 
 class Story:
@@ -85,6 +89,7 @@ class Story:
 )
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(history=histories)
+@example(history=LATE_LEASE)
 def test_no_history_admits_more_than_the_limit(
     gateways: int, failure: str, lease: int, history: list[tuple[str, ...]]
 ) -> None:
