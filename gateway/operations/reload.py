@@ -12,6 +12,7 @@ from gateway.operations.access import AllowedApi, Known
 from gateway.operations.finish import finish
 from gateway.operations.ports import Services
 from gateway.operations.rehearse import public_error
+from gateway.operations.reload_trial import require_sound
 from gateway.operations.restart import (
     current,
     described,
@@ -89,6 +90,9 @@ async def _outcome(
         except SandgateError as error:
             _log.warning("api_not_reloaded", api_id=api_id, code=error.code)
             return NotReloaded(api_id, described(error))
+        except Exception:  # noqa: BLE001 - one of them must not take the others out
+            _log.exception("api_not_reloaded", api_id=api_id)
+            return NotReloaded(api_id, "internal_error: see the log of the gateway")
 
 
 async def _reload(services: Services, subject: Known, allowed: AllowedApi) -> Reloaded:
@@ -97,6 +101,7 @@ async def _reload(services: Services, subject: Known, allowed: AllowedApi) -> Re
         api = await current(services, allowed.id)
         if api["generation"] != allowed.row["generation"]:
             return Reloaded(str(allowed.id), api["generation"])
+        await require_sound(services, str(allowed.id))
         specs = await next_specs(services, api)
         try:
             await rehearse_all(services, specs)

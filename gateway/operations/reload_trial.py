@@ -72,6 +72,12 @@ async def try_reload(services: Services, subject: Known, ref: str | None = None)
     return ReloadTrial(True, generation, checked, tuple(would), tuple(broken))
 
 
+async def require_sound(services: Services, api_id: str) -> None:
+    """BrokenRouteError when what is stored about this API makes no sense."""
+    async for row in _rows(services, api_id):
+        _read(row)
+
+
 async def _running(services: Services) -> Counter[str]:
     """Living sandboxes by API."""
     try:

@@ -94,16 +94,44 @@ async def test_200_a_dry_run_tells_what_would_change_and_what_is_broken(
     assert world.changes.published == []
 
 
-async def ruin(owner: asyncpg.Connection, api_id: str) -> None:
+async def ruin(
+    owner: asyncpg.Connection,
+    api_id: str,
+    garbage: str = """resources = '{"memory_mb": "much"}'""",
+) -> None:
     """Garbage by hand, past every check."""
     for check in await owner.fetch(
         "select conname from pg_constraint where conrelid = 'public.apis'::regclass"
         " and contype = 'c'"
     ):
         await owner.execute(f"alter table public.apis drop constraint {check['conname']}")
-    await owner.execute(
-        """update public.apis set resources = '{"memory_mb": "much"}' where id = $1::uuid""", api_id
-    )
+    await owner.execute(f"update public.apis set {garbage} where id = $1::uuid", api_id)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "resources = '[]'",
+        "tier = 'garbage'",
+        "instances = '7'",
+        'resources = \'{"memory_mb": "much"}\'',
+    ],
+)
+async def test_200_a_ruined_row_takes_no_other_out_of_the_reload(
+    world: World, owner: asyncpg.Connection, garbage: str
+) -> None:
+    good, bad = await running(world), await running(world)
+    await ruin(owner, bad.id, garbage)
+    before = await generations.current(world.database)
+    async with world.admin() as client:
+        answer = await client.post("/admin/reload")
+        assert answer.status_code == 200
+        one = await client.post(f"/admin/reload/{bad.id}")
+    assert {"api_id": good.id, "generation": 2} in answer.json()["reloaded"]
+    reported = [each["api_id"] for each in answer.json()["failed"]]
+    assert reported == ([] if one.status_code == 200 else [bad.id])
+    assert one.status_code == 200 or one.json()["code"] != "internal_error"
+    assert await generations.current(world.database) > before
 
 
 async def test_412_nothing_happens_when_something_changed_since_one_looked(world: World) -> None:
