@@ -15,6 +15,7 @@ from gateway.proxy.errors import (
     ApiDiedError,
     ApiStartFailedError,
     ApiTimeoutError,
+    NoSlotError,
 )
 
 FAILURES = 5  # in a row
@@ -40,8 +41,11 @@ class ApiUnhealthyError(UnavailableError):
 
 
 def is_failure(error: SandgateError) -> bool:
-    """Whether it says that the sandbox does not work; a caller's fault or ours never does."""
-    return isinstance(error, _COUNTED)
+    """Whether it says that the sandbox does not work; a caller's fault or ours never does.
+
+    Nor does a queue that was too long: a start that hangs is an error of its own.
+    """
+    return isinstance(error, _COUNTED) and not isinstance(error, NoSlotError)
 
 
 @dataclass(slots=True)

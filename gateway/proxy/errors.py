@@ -174,6 +174,10 @@ class ApiTimeoutError(SandgateError):
     status, code, title = 504, "api_timeout", "The API did not answer in time"
 
 
+class NoSlotError(ApiTimeoutError):
+    """All of its sandboxes were busy, or one was started, for all of the call's time."""
+
+
 # --- the gateway ---
 
 

@@ -7,8 +7,8 @@ from gateway.proxy.call import Call
 from gateway.proxy.connection import Connection
 from gateway.proxy.errors import (
     ApiDiedError,
-    ApiTimeoutError,
     ClientGoneError,
+    NoSlotError,
     NothingSentError,
 )
 from gateway.proxy.leases import Leases
@@ -83,7 +83,7 @@ async def loan(leases: Leases, target: Target, deadline: float) -> Loan:
                 except NothingSentError:
                     await asyncio.sleep(_FIRST_PAUSE * 2**attempt)
     except TimeoutError as error:
-        raise ApiTimeoutError("No sandbox was free within the time that a call has.") from error
+        raise NoSlotError("No sandbox was free within the time that a call has.") from error
     raise ApiDiedError("Its sandbox ends as soon as it is started.")
 
 

@@ -6,11 +6,14 @@ and a new one is opened only when none is idle.
 
 import asyncio
 import contextlib
+import errno
 
+from gateway.errors import UnavailableError
 from gateway.proxy.connection import Connection
 from gateway.proxy.errors import NothingSentError
 
 _FULL_BACKLOG_PAUSE = 0.01
+_FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Upstream:
@@ -34,7 +37,8 @@ class Upstream:
     async def connection(self) -> Connection:
         """An idle connection or a new one; the caller keeps the deadline.
 
-        Raises NothingSentError when nobody listens any more.
+        Raises NothingSentError when nobody listens any more, UnavailableError when this process
+        can open nothing: that says nothing of the sandbox.
         """
         connection = self.at_once()
         return connection if connection is not None else await self._connect()
@@ -64,4 +68,6 @@ class Upstream:
                     return connection
                 await asyncio.sleep(_FULL_BACKLOG_PAUSE)
         except OSError as error:
+            if error.errno in _FULL:
+                raise UnavailableError("This gateway has too much open; try again.") from error
             raise NothingSentError(str(error)) from error
