@@ -10,7 +10,9 @@ import asyncpg
 import pytest
 
 from gateway.metering.columns import columns
+from gateway.store import statements
 from gateway.store.database import SERVICE, Database, DatabaseError
+from gateway.store.schema_cache import CATALOGUE, Function, Schema
 from tests.support.factories import MadeApi, make_api, make_user, usage_call
 
 NOW = time.time()
@@ -173,3 +175,31 @@ async def test_a_call_in_the_last_instant_of_a_second_is_counted_where_it_is_sto
     await carefully(database, [call | {"request_id": uuid4().hex}])
     found = json.loads(await owner.fetchval("select public.reconcile(now() - interval '1 day')"))
     assert found["differences"] == []
+
+
+async def test_keys_are_found_without_reading_all_of_them(
+    api: MadeApi, owner: asyncpg.Connection
+) -> None:
+    """Twice a second, however many keys there are."""
+    await owner.execute(
+        "insert into public.consumer_api_keys (tenant_id, name, key_hash, display)"
+        f" select '{api.tenant_id}', 'k', 'h' || n, 'd' from generate_series(1, 3000) as n"
+    )
+    await owner.execute("analyze public.consumer_api_keys")
+    arguments, _ = columns([line(usage_call(api, NOW))])
+    assert arguments is not None
+    statement = statements.rpc(await catalogue(owner), "record_columns", arguments)
+    async with owner.transaction():
+        await owner.fetchval(statement.sql, *statement.parameters)
+        scans = await owner.fetchrow(
+            "select seq_scan, idx_scan > 0 as by_index from pg_stat_xact_user_tables"
+            " where relid = 'public.consumer_api_keys'::regclass"
+        )
+    assert scans is not None
+    assert (scans["seq_scan"], scans["by_index"]) == (0, True)
+
+
+async def catalogue(owner: asyncpg.Connection) -> Schema:
+    """What the store knows of functions."""
+    found = json.loads(await owner.fetchval(CATALOGUE))["functions"]
+    return Schema({}, {name: Function(**signature) for name, signature in found.items()})
