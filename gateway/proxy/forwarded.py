@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gateway.proxy.client_address import ClientAddresses
-from gateway.server.connection import Sender
+from gateway.server.host import Sender
 from gateway.server.request import Head
 
 SenderOf = Callable[[Sender | None, Head], tuple[Sender | None, str]]

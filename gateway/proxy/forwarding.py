@@ -33,7 +33,6 @@ from gateway.proxy.websocket import Opening, WebSockets
 
 T = TypeVar("T")
 
-SURE_SECONDS = 1.0  # that a key was good; a call that waited longer is looked at once more
 STREAM_SECONDS = 0.25  # after its head; what ends sooner is let be
 
 _GOES_ON = (RETIRED.code, DRAINED.code)  # an answer that has begun may end by itself then
@@ -171,9 +170,8 @@ class Forwarding:
             borrowed = await loan_while_there(self._leases, target, call)
         stream = _Streamed(self.streaming, self._streams, call, request, target, borrowed)
         try:
-            waited = time.perf_counter() - call.admitted_at
-            if under_way is None and waited >= SURE_SECONDS:
-                await self._streams.look(request.key, target.spec.api_id)
+            if under_way is None:
+                await self._streams.look_again(call.admitted_at, request.key, target.spec.api_id)
             exchange = Exchange(call, request, caller, borrowed.connection, send, stream.on_head)
             outcome = await exchange.run(is_handed_over=under_way is not None)
             if borrowed.fresh is not None:

@@ -27,6 +27,7 @@ from gateway.store.routes import Route
 
 _log = logging.getLogger(__name__)
 
+SURE_SECONDS = 1.0  # that a key was good is believed so long of a call that waits
 DOUBT_SECONDS = 5.0  # so long a stream outlives that nobody can tell whether its key is good
 _AGAIN_SECONDS = 0.25  # between two attempts to find out
 _AT_ONCE = 50  # looks at the same time
@@ -143,8 +144,13 @@ class Streams:
             del self._groups[pair]
             self._doubted.pop(pair, None)
 
-    async def look(self, presented: str, api_id: str) -> None:
-        """Raises why a key may not call this API now; for calls that waited since they might."""
+    async def look_again(self, since: float, presented: str, api_id: str) -> None:
+        """Raises why a key may not call this API any more, when it might long ago.
+
+        `since` is of `time.perf_counter`; for calls that waited before an app sees them.
+        """
+        if time.perf_counter() - since < SURE_SECONDS:
+            return
         key = await self._verifier.verify(presented)
         destination = await self._resolver.find(api_id)
         refused = refusal(destination.route, key)

@@ -91,6 +91,9 @@ class WebSockets:
             borrowed = await loan_while_there(self._leases, target, call)
         is_open = False
         try:
+            await self._streams.look_again(
+                call.admitted_at, opening.request.key, target.spec.api_id
+            )
             head = await _ask(opening, borrowed.connection)
             if borrowed.fresh is not None:
                 borrowed.answered(time.perf_counter())

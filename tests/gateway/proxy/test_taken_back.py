@@ -4,11 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from gateway.auth.keys import hash_key
-from gateway.proxy import forwarding
+from gateway.proxy import streams
 from tests.support.datapath import SECRET, DataPath
 from tests.support.rawhttp import head, ok, read_answer, read_request
+from tests.support.upgrading import opened, serve
 from tests.support.waiting import until
 
 
@@ -17,7 +19,7 @@ async def test_a_call_that_waited_is_looked_at_once_more(
     path: DataPath, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """A key that was taken back meanwhile, or an API that was suspended, reaches no sandbox."""
-    monkeypatch.setattr(forwarding, "SURE_SECONDS", 0.0)
+    monkeypatch.setattr(streams, "SURE_SECONDS", 0.0)
     seen: list[bytes] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -47,7 +49,7 @@ async def test_a_body_that_came_late_is_no_way_around_a_revocation(
     path: DataPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The head was admitted with a key that was good then."""
-    monkeypatch.setattr(forwarding, "SURE_SECONDS", 0.0)
+    monkeypatch.setattr(streams, "SURE_SECONDS", 0.0)
     seen: list[bytes] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,3 +76,29 @@ async def test_a_body_that_came_late_is_no_way_around_a_revocation(
     writer.close()
     assert (answer.status, answer.json()["code"]) == (401, "key_revoked")
     assert seen == []
+
+
+async def test_a_websocket_that_waited_is_looked_at_before_its_app_is_asked(
+    path: DataPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "SURE_SECONDS", 0.0)
+    asked = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        if await reader.read(1):
+            asked += 1
+
+    address, key = serve(path, handle)
+    path.sandboxes.gate.clear()
+    opening = asyncio.create_task(opened(address, key).__aenter__())
+    await until(lambda: path.leases.waiting == 1)
+    row = path.store.keys[hash_key(key, SECRET)]
+    row["revoked_at"] = "2026-01-01T00:00:00+00:00"
+    path.news.publish("key", row["key_id"])
+    path.sandboxes.gate.set()
+    with pytest.raises(InvalidStatus) as caught:
+        await opening
+    assert caught.value.response.status_code == 401
+    assert asked == 0
+    assert all(held.in_flight == 0 for held in path.leases.now_held())
