@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -39,6 +41,13 @@ def scope_of(request: Request, server: tuple[str, int] | None) -> dict[str, Any]
     }
 
 
+def _reset(transport: asyncio.Transport) -> None:
+    """Closing is a reset from now on; only TCP has that."""
+    found = transport.get_extra_info("socket")
+    if found is not None and found.family != socket.AF_UNIX:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 class Cycle:
     """`receive` and `send` of one request."""
 
@@ -69,7 +78,10 @@ class Cycle:
         request = self._request
         if self._is_over or request.connection.request is not request:
             return  # whole, or another protocol's
-        request.connection.transport.abort()
+        told, transport = self._framing, request.connection.transport
+        if told is not None and told.has_body and told.length is None and not told.is_chunked:
+            _reset(transport)  # its end would look like the end of the answer
+        transport.abort()
         request.connection.done(keeps=False)
 
     async def receive(self) -> Message:

@@ -3,48 +3,21 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import cast
 
 from starlette.types import ASGIApp
 
 from gateway.server.answer import CONTINUE, STATUS_LINES, date_line
 from gateway.server.body import HIGH_WATER, Body
+from gateway.server.host import Host, Sender
 from gateway.server.request import BadRequest, Head, read_head, refuse_partial
 from gateway.server.upgrade import Field
 
 _HEAD_END = b"\r\n\r\n"
-Sender = tuple[str, int]
 
 PIPELINE_BYTES = 64 * 1024  # of requests that came before their turn
 LINGER_BYTES = 16 * 1024 * 1024  # read and forgotten, so that the caller can see its answer
 WRITE_BYTES = 256 * 1024  # of an answer held for a slow caller
-
-
-class Host(Protocol):
-    """The server a connection belongs to."""
-
-    now: float  # loop time, a second old at most
-    is_draining: bool
-
-    def opened(self, connection: "ClientConnection") -> None:
-        """It is there."""
-        ...
-
-    def closed(self, connection: "ClientConnection") -> None:
-        """It is gone, or another protocol's."""
-        ...
-
-    def dispatch(self, request: "Request") -> None:
-        """Answer it, now or later."""
-        ...
-
-    def run(self, request: "Request", app: ASGIApp | None) -> None:
-        """Answer it in a task; without an application by the server's own."""
-        ...
-
-    def sender(self, peer: Sender | None, head: Head) -> tuple[Sender | None, str]:
-        """Whose request it is and the scheme it was asked for with."""
-        ...
 
 
 class ClientConnection(asyncio.Protocol):
@@ -97,6 +70,7 @@ class ClientConnection(asyncio.Protocol):
         self._can_write = True
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+        self.loop.call_soon(self._next)
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the caller."""
@@ -234,15 +208,19 @@ class ClientConnection(asyncio.Protocol):
             self.linger()
         elif not keeps or self._host.is_draining:
             self.transport.close()
-        else:
-            self.resume()
-            if request.body.rest:
-                # in front of whatever arrives until its turn comes
-                self._partial = request.body.rest
-                self.loop.call_soon(self._next)
+        elif request.body.rest or self._is_paused or not self._can_write:
+            # in front of whatever arrives until its turn comes
+            self._partial = request.body.rest
+            self.loop.call_soon(self._next)
 
     def _next(self) -> None:
-        if self._partial and self.request is None and not self.is_gone:
+        if self.request is not None or self.is_gone or self.is_lingering:
+            return
+        if not self._can_write:
+            self.pause()  # who reads no answers gets no further ones
+            return
+        self.resume()
+        if self._partial:
             self._read(b"")
 
     def linger(self) -> None:

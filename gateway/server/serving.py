@@ -177,10 +177,12 @@ class Server:
                 connection.transport.abort()
         elif connection.request is not None:
             return  # whoever answers it keeps the time
-        elif connection.is_reading:
+        elif connection.can_write and connection.is_reading:
             if age >= self._head_seconds:
                 connection.too_slow()
         elif age >= self._keep_alive_seconds:
+            if connection.transport.get_write_buffer_size():
+                connection.transport.abort()  # nobody reads its last answer
             connection.transport.close()
 
 

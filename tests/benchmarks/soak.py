@@ -210,7 +210,9 @@ def main() -> None:
     report = Report()
     with rig_folder() as folder, ExitStack() as stack:
         rig = Rig(0, 1, CONNECTIONS, (), chosen.runtime, Cores(False), folder)
-        environment = {"REDIS_URL": stack.enter_context(rig.redis()).url} if chosen.redis else {}
+        environment = {"SANDBOX_LEASE_SECONDS": "10"}  # versions come and go, as in life
+        if chosen.redis:
+            environment["REDIS_URL"] = stack.enter_context(rig.redis()).url
         arguments = ("--workers", str(chosen.workers)) if chosen.workers > 1 else ()
         made = stack.enter_context(rig.ours(*arguments, **environment))
         soak = Soak(rig.deploy(made, "soak", apps.VERSIONED.format(number=1)))

@@ -126,7 +126,6 @@ class Counter:
             await writer.drain()
 
 
-@pytest.mark.xfail(strict=True, reason="answers to requests that came at once wait in memory")
 async def test_who_reads_no_answers_gets_no_further_ones(path: DataPath) -> None:
     """Requests sent at once cost their caller little and would fill the gateway with answers."""
     sandbox = Counter()
