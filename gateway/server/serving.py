@@ -11,7 +11,8 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from gateway.server.asgi import Cycle, scope_of
-from gateway.server.connection import ClientConnection, Request, Sender
+from gateway.server.connection import ClientConnection, Request
+from gateway.server.host import Sender
 from gateway.server.request import Head
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from gateway.server import connection
-from gateway.server.connection import ClientConnection, Request, Sender
+from gateway.server.connection import ClientConnection, Request
+from gateway.server.host import Sender
 from gateway.server.request import Head
 from gateway.server.serving import Server
 from tests.support.rawhttp import Answer, read_answer
