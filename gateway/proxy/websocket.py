@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gateway.auth.verified import VerifiedKey
@@ -187,41 +187,41 @@ async def _ask(opening: Opening, connection: Connection) -> AnswerHead:
     connection.send(head_bytes(call, request, seconds))
     connection.sent()
     call.handed_at = time.perf_counter()
-    watch = _Watch(connection)
-    call.asked.when_gone(watch.left)
-    try:
+    with _watched(call, connection):
         while connection.head is None:
             await _news(call, connection)
         return connection.head
+
+
+@contextlib.contextmanager
+def _watched(call: Call, connection: Connection) -> Iterator[None]:
+    """A caller that leaves before there is a whole answer ends its call in the sandbox."""
+    is_over = False
+
+    def left() -> None:
+        if not is_over:
+            connection.fail(ClientGoneError())
+
+    call.asked.when_gone(left)
+    try:
+        yield
     finally:
-        watch.is_over = True
-
-
-class _Watch:
-    """A caller that leaves before there is an answer ends its call in the sandbox."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.is_over = False
-
-    def left(self) -> None:
-        """It is gone."""
-        if not self.is_over:
-            self._connection.fail(ClientGoneError())
+        is_over = True
 
 
 async def _body(call: Call, connection: Connection) -> bytes:
     """All of a refusal."""
     body = b""
-    while True:
-        is_whole = connection.complete
-        body += connection.take()
-        if len(body) > REFUSAL_BYTES:
-            raise ApiBadResponseError("Its refusal of a WebSocket is too large.")
-        if is_whole:
-            return body
-        if not connection.has_news:
-            await _news(call, connection)
+    with _watched(call, connection):
+        while True:
+            is_whole = connection.complete
+            body += connection.take()
+            if len(body) > REFUSAL_BYTES:
+                raise ApiBadResponseError("Its refusal of a WebSocket is too large.")
+            if is_whole:
+                return body
+            if not connection.has_news:
+                await _news(call, connection)
 
 
 async def _news(call: Call, connection: Connection) -> None:

@@ -54,3 +54,24 @@ async def test_a_websocket_gives_its_place_in_the_queue_back(path: DataPath) -> 
     await until(lambda: len(path.records()) == 1)
     assert path.records()[0]["error_code"] == "client_gone"
     path.sandboxes.gate.set()
+
+
+async def test_who_leaves_before_a_refusal_is_whole_ends_it(path: DataPath) -> None:
+    """The app's no to a WebSocket is an answer like any other."""
+    began = asyncio.Event()
+
+    async def dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 10\r\n\r\n..")
+        await writer.drain()
+        began.set()
+        await reader.read()
+
+    route, key = path.serve(dribble)
+    _, writer = await path.connect()
+    writer.write(head(f"{route.api_id}/ws", key, *HANDSHAKE, method="GET"))
+    await began.wait()
+    writer.transport.abort()
+    await until(lambda: len(path.records()) == 1)
+    assert path.records()[0]["error_code"] == "client_gone"
+    assert all(held.in_flight == 0 for held in path.leases.now_held())
