@@ -96,15 +96,17 @@ def _final(
         keeps = b"close" not in connection_tokens(connection)
         dropped = named_in(connection)
         headers = [field for field in headers if field[0] not in dropped]
-    if is_head:
-        length = 0
-    elif status == 204 or status == 304:
+    if status == 204 or (status == 304 and not is_head):
         # neither has a body, whatever it tells; the server in front would wait for one
         headers = [field for field in headers if field[0] != b"content-length"]
         length = 0
-    elif length == _UNTOLD:
+    elif length == _UNTOLD and not is_head:
         raise ApiBadResponseError("Its answer does not tell its length.")
-    headers = headers + cage(headers)
+    if length not in (0, _UNTOLD):  # without a body there is no document
+        added = cage(headers)  # the first in front: browsers obey the first of several
+        headers = [*added[:1], *headers, *added[1:]]
+    if is_head:
+        length = 0
     is_touched = any(name in TOUCHED for name, _ in headers)
     return AnswerHead(status, headers, length, keeps, lines_of(headers), is_touched)
 

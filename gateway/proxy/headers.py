@@ -4,6 +4,7 @@ Names arrive in lower case from the server. Nothing is added towards the app but
 gateway's private header, which the runner takes out again, and the call's place in its trace.
 """
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -37,21 +38,31 @@ _DROPPED_ANSWER = _HOP | {
     b"x-process-time",
     b"ratelimit",
     b"ratelimit-policy",
+    b"server-timing",
     # all APIs share one origin: what one of them tells a browser about it would hold for all,
     # and servers in front of us take orders from nobody but us
+    b"accept-ch",
     b"alt-svc",
     b"clear-site-data",
+    b"expect-ct",
     b"nel",
+    b"origin-agent-cluster",
     b"public-key-pins",
+    b"public-key-pins-report-only",
     b"report-to",
     b"reporting-endpoints",
+    b"secure-session-registration",
     b"service-worker-allowed",
+    b"set-login",
     b"strict-transport-security",
+    b"use-as-dictionary",
     b"x-lighttpd-send-file",
-    b"x-sendfile",
+    b"x-reproxy-url",
 }
 _PRIVATE = (b"x-sandgate-", b"proxy-")
-_PRIVATE_ANSWER = (b"x-sandgate-", b"x-ratelimit-", b"x-accel-", b"proxy-")
+_PRIVATE_ANSWER = (
+    b"x-sandgate-", b"x-ratelimit-", b"x-accel-", b"x-litespeed-", b"x-sendfile", b"proxy-",
+)  # fmt: skip
 # Common and certainly harmless: spares most headers the look at their prefix.
 HARMLESS = frozenset(
     {
@@ -142,11 +153,18 @@ def passes_to_caller(name: bytes) -> bool:
     """Whether a sandbox's header, its name in lower case, may reach the caller."""
     if name in HARMLESS:
         return True
-    return name not in _DROPPED_ANSWER and not _is_private(name, _PRIVATE_ANSWER)
+    name = name.replace(b"_", b"-")  # see `_is_private`
+    return name not in _DROPPED_ANSWER and not name.startswith(_PRIVATE_ANSWER)
 
 
-# Documents in which a browser would run scripts as if they were ours.
-_ACTIVE = (b"text/html", b"application/xhtml", b"image/svg", b"text/xml", b"application/xml")
+# What no browser shows as a document in which scripts run. Everything else may be one: types
+# nobody told or knows, of which browsers look into the body, lists, and all kinds of XML.
+_QUIET = re.compile(
+    rb"(?:application/(?:(?:[a-z0-9.-]+\+)?json|x-ndjson|octet-stream|pdf|zip|gzip|javascript)"
+    rb"|text/(?:plain|css|csv|event-stream|javascript|markdown)"
+    rb"|image/(?!svg)[a-z0-9.-]+|(?:audio|font|video)/[a-z0-9.-]+)[\t ]*(?:;[^,]*)?",
+    re.IGNORECASE,
+)
 _CAGE: list[Field] = [
     (b"x-content-type-options", b"nosniff"),
     (
@@ -161,10 +179,8 @@ def cage(headers: list[Field]) -> list[Field]:
 
     A policy of the page's own holds beside it, never instead of it.
     """
-    for name, value in headers:
-        if name.lower() == b"content-type" and value.lower().startswith(_ACTIVE):
-            return _CAGE
-    return []
+    kinds = [value for name, value in headers if name == b"content-type"]
+    return [] if len(kinds) == 1 and _QUIET.fullmatch(kinds[0]) else _CAGE
 
 
 def is_caged(field: Field) -> bool:

@@ -43,8 +43,6 @@ def page() -> str:
     parts += _tables("Q", REQUESTS)
     parts.append(_ANSWERS.format(count=_count(ANSWERS)))
     parts += _tables("A", ANSWERS)
-    parts.append("\n## What does not hold yet\n\n")
-    parts += _gaps() or ["Every row holds.\n"]
     return "".join(parts)
 
 
@@ -61,16 +59,6 @@ def _tables(letter: str, groups: Mapping[str, Sequence[Row | AnswerRow]]) -> Ite
             number += 1
             cells = (_cell(text) for text in (row.name, row.verdict, row.ends, row.source))
             yield f"| {letter}{number} | {' | '.join(cells)} |\n"
-
-
-def _gaps() -> list[str]:
-    """A line for each reason."""
-    found: dict[str, list[str]] = {}
-    for rows in ANSWERS.values():
-        for row in rows:
-            if row.gap:
-                found.setdefault(row.gap, []).append(_cell(row.name))
-    return [f"- {'; '.join(names)}: {gap}.\n" for gap, names in found.items()]
 
 
 def _cell(text: str) -> str:

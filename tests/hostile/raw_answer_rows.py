@@ -63,7 +63,6 @@ class AnswerRow:
     reads: Reads = Reads.ALL
     then: Then = Then.WAITS
     settings: CallSettings = PLAIN
-    gap: str = ""  # why it does not hold yet
 
     @property
     def verdict(self) -> str:

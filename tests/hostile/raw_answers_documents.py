@@ -20,9 +20,9 @@ _OFF = b"X-Content-Type-Options: off"
 _OWN = b"Content-Security-Policy: sandbox allow-same-origin allow-scripts"
 
 
-def _shown(name: str, source: str, *lines: bytes, gap: str = "", **more: object) -> AnswerRow:
+def _shown(name: str, source: str, *lines: bytes, **more: object) -> AnswerRow:
     raw = answer(*lines, body=_BODY)  # a page, whatever else it is called
-    row = {"body": _BODY, "has": _CAGED, "lacks": (), "gap": gap, **more}
+    row = {"body": _BODY, "has": _CAGED, "lacks": (), **more}
     return good(f"document: {name}", source, raw, **row)
 
 
@@ -41,7 +41,6 @@ _KINDS = [
     ("XML", b"text/xml"),
     ("XML of an application", b"application/xml"),
 ]
-_GAP_UNKNOWN = "browsers look into the body, find HTML and run it on the shared origin"
 _UNKNOWN = [
     ("an empty type", b""),
     ("any type", b"*/*"),
@@ -50,12 +49,10 @@ _UNKNOWN = [
     ("a type without a slash", b"html"),
     ("a type that begins with a semicolon", b";text/html"),
 ]
-_GAP_LIST = "of a list the last type holds, and it begins with another one"
 _LISTS = [
     ("a list that ends with HTML", b"application/json, text/html"),
     ("a list with a parameter", b"text/plain;charset=x,text/html"),
 ]
-_GAP_XML = "some browsers show it, or its parts, as a document in which scripts run"
 _XML = [
     ("a style sheet in XML", b"text/xsl"),
     ("RSS", b"application/rss+xml"),
@@ -67,21 +64,20 @@ _XML = [
 ]
 DOCUMENTS = [
     *(_shown(name, PROMISE, b"Content-Type: " + kind) for name, kind in _KINDS),
-    *(_shown(name, SNIFF, b"Content-Type: " + kind, gap=_GAP_UNKNOWN) for name, kind in _UNKNOWN),
-    _shown("no type at all", SNIFF, gap=_GAP_UNKNOWN),
+    *(_shown(name, SNIFF, b"Content-Type: " + kind) for name, kind in _UNKNOWN),
+    _shown("no type at all", SNIFF),
     _shown("a type that Connection takes away", SNIFF,
-           b"Connection: content-type", b"Content-Type: text/html", gap=_GAP_UNKNOWN),
+           b"Connection: content-type", b"Content-Type: text/html"),
     _shown("two types, one of them HTML", "Fetch 3.6",
            b"Content-Type: text/plain", b"Content-Type: text/html"),
-    *(_shown(name, "Fetch 3.6", b"Content-Type: " + kind, gap=_GAP_LIST) for name, kind in _LISTS),
-    *(_shown(name, PROMISE, b"Content-Type: " + kind, gap=_GAP_XML) for name, kind in _XML),
+    *(_shown(name, "Fetch 3.6", b"Content-Type: " + kind) for name, kind in _LISTS),
+    *(_shown(name, PROMISE, b"Content-Type: " + kind) for name, kind in _XML),
     _shown("a policy of its own beside ours", PROMISE, b"Content-Type: text/html", _OWN,
            has=(*_CAGED, _OWN.lower())),
     _shown("Connection names our policy", PROMISE,
            b"Connection: content-security-policy, x-content-type-options",
            b"Content-Type: text/html"),
-    _shown("sniffing asked for", "Fetch 3.7", b"Content-Type: text/html", _OFF,
-           gap="the first of two values holds, and that is the app's"),
+    _shown("sniffing asked for", "Fetch 3.7", b"Content-Type: text/html", _OFF),
     good("document: an error page", PROMISE,
          answer(b"Content-Type: text/html", body=_BODY, first=b"HTTP/1.1 500 x"),
          status=500, body=_BODY, has=_CAGED, lacks=()),

@@ -10,9 +10,9 @@ PROMISE = "docs/browser-safety.md"
 CALL_PATH = "docs/call-path.md"
 
 
-def _dropped(name: str, source: str, *lines: bytes, gap: str = "") -> AnswerRow:
+def _dropped(name: str, source: str, *lines: bytes) -> AnswerRow:
     """The answer passes without these."""
-    return good(name, source, answer(*lines), gap=gap)
+    return good(name, source, answer(*lines))
 
 
 def _passed(name: str, source: str, *lines: bytes, has: tuple[bytes, ...]) -> AnswerRow:
@@ -75,10 +75,8 @@ FORGED = [
             b"Date: evil",
         )
     ),
-    _dropped("forged: Server-Timing", CALL_PATH, b"Server-Timing: admit;dur=0, evil",
-             gap="an app's Server-Timing stands beside the gateway's and may tell its parts"),
-    _dropped("forged: X_Request_ID", CALL_PATH, b"X_Request_ID: evil",
-             gap="names in full are compared without their aliases with underscores"),
+    _dropped("forged: Server-Timing", CALL_PATH, b"Server-Timing: admit;dur=0, evil"),
+    _dropped("forged: X_Request_ID", CALL_PATH, b"X_Request_ID: evil"),
     _passed("forged: Server and Via are the app's to tell", f"{RFC9110} 10.2.4, 7.6.3",
             b"Server: app", b"Via: 1.1 app", has=(b"server: app", b"via: 1.1 app")),
     good("forged: a refusal with Retry-After is the app's to give", f"{RFC9110} 10.2.3",
@@ -90,8 +88,6 @@ FORGED = [
 
 # --- orders to browsers and servers in front
 
-_GAP_ORIGIN = "it holds for the whole origin and passes"
-_GAP_ORDER = "servers in front take it as an order and it passes"
 ORDERS = [
     *(
         _dropped(f"order: {line.partition(b':')[0].decode()}", PROMISE, line)
@@ -113,7 +109,7 @@ ORDERS = [
         )
     ),
     *(
-        _dropped(f"order: {line.partition(b':')[0].decode()}", PROMISE, line, gap=_GAP_ORIGIN)
+        _dropped(f"order: {line.partition(b':')[0].decode()}", PROMISE, line)
         for line in (
             b"Public-Key-Pins-Report-Only: evil",
             b"Expect-CT: max-age=1, evil",
@@ -125,7 +121,7 @@ ORDERS = [
         )
     ),
     *(
-        _dropped(f"order: {line.partition(b':')[0].decode()}", PROMISE, line, gap=_GAP_ORDER)
+        _dropped(f"order: {line.partition(b':')[0].decode()}", PROMISE, line)
         for line in (
             b"X-Sendfile-Temporary: /evil",
             b"X-Sendfile2: /evil",

@@ -144,8 +144,6 @@ async def failures(group: str, *, is_warm: bool) -> list[str]:
     async with data_path(base_domain=DOMAIN, **seconds) as path:
         for row in GROUPS[group]:
             wrong = await failure(row, path, is_warm=is_warm)
-            if row.gap:
-                wrong = "" if wrong else "it holds: take its gap away"
             if wrong:
                 found.append(f"{row.name}: {wrong}")
     return found
