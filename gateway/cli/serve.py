@@ -120,8 +120,8 @@ async def _serve(settings: Settings, stop: asyncio.Event, rolling: Rolling) -> N
         kept = gateways(settings, run_dir, listener, users)
         door, manager, worker = _programs(settings, run_dir, users)
         await supervisor.keep(door, manager)
+        await supervisor.keep(worker)  # ends after the gateways, and stores what they answered last
         await supervisor.keep(*kept, together=True)
-        await supervisor.keep(worker)
         _keep_rolling(stack, rolling, kept)
         url = base_url(listener)
         client = await stack.enter_async_context(
@@ -156,7 +156,7 @@ def _identities(data_dir: Path, run_dir: Path) -> Identities:
 def _programs(
     settings: Settings, run_dir: Path, users: Identities
 ) -> tuple[ChildProcess, ChildProcess, ChildProcess]:
-    """Door, manager and worker; the gateways start between the last two."""
+    """Door, manager and worker, which start in this order and before the gateways."""
     data_dir = settings.data_dir
     own = settings.as_environment() | users.home
     sandgate = (sys.executable, "-m", "gateway.cli.main")

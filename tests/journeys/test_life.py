@@ -86,6 +86,42 @@ def test_killed_gateway_forgets_no_counted_call(own: Installation) -> None:
     assert remaining(own) == before - 1
 
 
+LASTING = """
+import asyncio
+
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+app = FastAPI()
+
+
+@app.get("/")
+async def pieces() -> StreamingResponse:
+    async def body():
+        yield b"first, "
+        await asyncio.sleep(1.5)
+        yield b"last"
+
+    return StreamingResponse(body(), media_type="text/plain")
+"""
+
+
+def test_what_is_answered_while_everything_ends_is_stored_before_the_end(
+    own: Installation,
+) -> None:
+    api = own.deploy("lasting", LASTING)
+    key = {"X-API-Key": api["api_key"]}
+    with own.client(**key) as client, client.stream("GET", f"/{api['id']}") as answer:
+        pieces = answer.iter_text()
+        assert next(pieces) == "first, "
+        own.tell(signal.SIGTERM)
+        assert "".join(pieces) == "last"
+    assert own.stop() == 0
+    left = [path.name for path in (own.data_dir / "journal").iterdir() if path.stat().st_size]
+    own.start()
+    assert left == []
+
+
 def remaining(made: Installation) -> int:
     """Calls that the demo's key has left, after one more."""
     with made.client(Authorization=f"Bearer {made.first['demo_api_key']}") as client:
