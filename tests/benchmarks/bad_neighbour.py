@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +9,7 @@ from contextlib import suppress
 from fastapi import FastAPI
 
 app = FastAPI()
-begun: set[str] = set()
+begun: dict[str, int] = {}
 
 PROCESSES = 8
 LINE = "flood " * 100
@@ -88,17 +87,22 @@ MISDEEDS: dict[str, Callable[[], None]] = {
 }
 
 
-def _forked(misdeed: Callable[[], None]) -> None:
-    """In a process of its own, so that the app itself goes on answering."""
-    if os.fork() == 0:
+@app.get("/{misdeed}")
+async def turn(misdeed: str, on: bool = True) -> str:
+    """Begin, stand still or go on."""
+    if misdeed in begun:
+        os.killpg(begun[misdeed], signal.SIGCONT if on else signal.SIGSTOP)
+    elif on:
+        begun[misdeed] = _begin(MISDEEDS[misdeed])
+    return misdeed
+
+
+def _begin(misdeed: Callable[[], None]) -> int:
+    """In a group of processes of its own, so that the app itself goes on answering."""
+    pid = os.fork()
+    if pid == 0:
+        os.setpgid(0, 0)
         misdeed()
         time.sleep(3600)
-
-
-@app.get("/{misdeed}")
-async def begin(misdeed: str) -> str:
-    """Once; later calls only keep it awake."""
-    if misdeed not in begun:
-        begun.add(misdeed)
-        threading.Thread(target=_forked, args=(MISDEEDS[misdeed],), daemon=True).start()
-    return misdeed
+    os.setpgid(pid, pid)
+    return pid

@@ -196,15 +196,15 @@ async def neighbours(runtime: str, _: Path, seconds: int) -> list[Row]:
     """One API is called steadily while another one does all it can to disturb it."""
     found = await beside.measure(runtime, seconds)
     middle, high = beside.typical(found)
-    alone = sum(len(each.alone) for each in found)
+    alone = sum(len(turn) for each in found for turn in each.alone)
     rows = [Row(runtime, "call through the gateway, nobody else", "ms", alone, middle, high, "",
                 held=True)]  # fmt: skip
     for each in found:
         high = each.ratio(0.99)
         rows.append(
             Row(runtime, f"… over that while another {beside.MISDEEDS[each.misdeed]}", "×",
-                len(each.beside), each.ratio(0.5), high, f"p99 ≤ {beside.BAR:g}, none fails",
-                high <= beside.BAR and not each.failed)
+                sum(map(len, each.beside)), each.ratio(0.5), high, f"p99 ≤ {beside.BAR:g}",
+                high <= beside.BAR)
         )  # fmt: skip
     return rows
 
@@ -273,7 +273,7 @@ def main() -> None:
     parser.add_argument("--thaws", type=int, default=30)
     parser.add_argument("--crowd", type=int, default=50)
     parser.add_argument("--cycles", type=int, default=500)
-    parser.add_argument("--neighbour-seconds", type=int, default=10, help="for each misdeed")
+    parser.add_argument("--neighbour-seconds", type=int, default=20, help="for each misdeed")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--output", type=Path)
