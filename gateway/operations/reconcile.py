@@ -70,35 +70,49 @@ async def reconcile(
 
 
 async def _journal(database: Database, folder: Path) -> JournalState:
-    """Every whole line, of open segments too, against the stored call of the same id."""
+    """Every whole line, of open segments too; one segment at a time is in memory."""
     paths = segments.segments(folder)
-    calls: list[dict[str, Any]] = []
+    pending, stored = 0, 0
+    waiting: list[Json] = []
     differences: list[Json] = []
     for path in paths:
-        for line in _whole_lines(path):
-            call = segments.parse(line)
-            if call is None or not 0 < call["at"] < _NEVER:
-                differences.append({"kind": "journal: not a call", "segment": path.name})
-            else:
-                calls.append(call)
+        calls = _calls(path, differences)
+        unstored = await _unstored(database, calls, differences)
+        pending += len(unstored)
+        stored += len(calls) - len(unstored)
+        waiting += [_named(call) for call in unstored[: SHOWN - len(waiting)]]
     for path in sorted((folder / "bad").glob("*")):
         lines = len(_whole_lines(path))
         differences.append({"kind": "journal: set aside", "segment": path.name, "found": lines})
+    return JournalState(pending, stored, len(paths), tuple(waiting), tuple(differences))
+
+
+def _calls(path: Path, differences: list[Json]) -> list[dict[str, Any]]:
+    """The calls of one segment; what is none is a difference."""
+    calls = []
+    for line in _whole_lines(path):
+        call = segments.parse(line)
+        if call is None or not 0 < call["at"] < _NEVER:
+            differences.append({"kind": "journal: not a call", "segment": path.name})
+        else:
+            calls.append(call)
+    return calls
+
+
+async def _unstored(
+    database: Database, calls: list[dict[str, Any]], differences: list[Json]
+) -> list[dict[str, Any]]:
+    """Calls that are on their way; one that is stored with another price is a difference."""
+    if not calls:
+        return []
     asked = [(call["request_id"], call["at"]) for call in calls]
     stored = await ledger.stored_prices(database, asked)
-    pending = [call for call in calls if call["request_id"] not in stored]
     for call in calls:
         price, kept = call.get("price_nano_usd", 0), stored.get(call["request_id"])
         if kept is not None and kept != price:
             differences.append({**_named(call), "kind": "journal and usage",
                                 "expected": price, "found": kept})  # fmt: skip
-    return JournalState(
-        pending=len(pending),
-        stored=len(calls) - len(pending),
-        segments=len(paths),
-        waiting=tuple(_named(call) for call in pending[:SHOWN]),
-        differences=tuple(differences),
-    )
+    return [call for call in calls if call["request_id"] not in stored]
 
 
 def _whole_lines(path: Path) -> list[bytes]:
