@@ -114,23 +114,24 @@ begin
          order by 1, 2, 3  -- the same order in every batch, so that two cannot block each other
         on conflict (subject, "window", bucket) do update set count = counter.count + excluded.count
         returning 1
-    ), used as (
-        select key.id, use.moment
+    ), uses as materialized (
+        select grants.key_id, max(newest) as moment
+          from seconds
+          join grants using (grant_id)
+         group by 1
+    ), used as (  -- found by their ids, since a hash join would read all keys there are
+        select key.id, uses.moment
           from public.consumer_api_keys as key
-          join (
-            select grants.key_id, max(newest) as moment
-              from seconds
-              join grants using (grant_id)
-             group by 1
-          ) as use on use.key_id = key.id
-         where key.last_used_at is null or key.last_used_at < use.moment
+          join uses on uses.key_id = key.id
+         where key.id = any (array(select key_id from uses))
+           and (key.last_used_at is null or key.last_used_at < uses.moment)
          order by key.id
            for no key update of key
     ), touched as (
         update public.consumer_api_keys as key
            set last_used_at = used.moment
           from used
-         where key.id = used.id
+         where key.id = used.id and key.id = any (array(select id from used))
         returning 1
     )
     select count(*) into inserted from fresh;
