@@ -14,11 +14,7 @@ from pathlib import Path
 
 from sandbox.types import Resources
 
-# Microseconds. What is greedy on all processors at once has its share of a period soon and then
-# pauses; the kernel's own 100 ms would let it stand in everybody's way for half of that.
-CPU_PERIOD = 20_000
-CPU_LONG_PERIOD = 100_000
-CPU_LEAST_QUOTA = 1000  # the kernel's
+CPU_PERIOD = 100_000  # microseconds
 LIMITS = {"memory": "memory limit", "pids": "process limit", "cpu": "cpu limit"}
 FREEZER = "freezer"  # a controller of its own in version 1, part of every group in version 2
 FREEZE_SECONDS = 2.0
@@ -53,18 +49,10 @@ class Hierarchies:
         return tuple(dict.fromkeys(self.folders.values()))
 
 
-def cpu_quota(cpus: float) -> tuple[int, int]:
-    """Processor time in each period, and the period, in microseconds."""
-    quota = int(cpus * CPU_PERIOD)
-    if quota >= CPU_LEAST_QUOTA:
-        return quota, CPU_PERIOD
-    return int(cpus * CPU_LONG_PERIOD), CPU_LONG_PERIOD
-
-
 def settings_of(version: int, resources: Resources) -> dict[str, dict[str, str]]:
     """For each controller the files to write, in this order."""
     memory = str(resources.memory_mb * 1024 * 1024)
-    quota, period = cpu_quota(resources.cpus)
+    quota = int(resources.cpus * CPU_PERIOD)
     if version == 1:
         return {
             "memory": {
@@ -73,7 +61,7 @@ def settings_of(version: int, resources: Resources) -> dict[str, dict[str, str]]
                 "memory.swappiness": "0",
             },
             "pids": {"pids.max": str(resources.pids)},
-            "cpu": {"cpu.cfs_period_us": str(period), "cpu.cfs_quota_us": str(quota)},
+            "cpu": {"cpu.cfs_period_us": str(CPU_PERIOD), "cpu.cfs_quota_us": str(quota)},
         }
     return {
         "memory": {
@@ -82,7 +70,7 @@ def settings_of(version: int, resources: Resources) -> dict[str, dict[str, str]]
             "memory.oom.group": "0",
         },
         "pids": {"pids.max": str(resources.pids)},
-        "cpu": {"cpu.max": f"{quota} {period}"},
+        "cpu": {"cpu.max": f"{quota} {CPU_PERIOD}"},
     }
 
 
