@@ -14,6 +14,7 @@ from sandbox.pool import Status
 from sandbox.readiness import NotReadyError, probe
 from sandbox.runtimes.base import RuntimeUnavailableError
 from sandbox.settings import ManagerSettings
+from sandbox.superseded import Placed, superseded
 from sandbox.types import EndReason
 
 _log = structlog.get_logger(__name__)
@@ -48,8 +49,9 @@ class Keeper:
     # --- leases
 
     def tick(self) -> None:
-        """Freeze, expire, end the worn, refill."""
+        """Freeze, expire, end the worn and the superseded, refill."""
         self._expire()
+        self._end_superseded()
         self._freeze_idle()
         self._end_worn()
         self._fleet.retry_graves()
@@ -63,6 +65,23 @@ class Keeper:
         for sandbox_id in pool.to_expire(self._members(), self._policy, self._clock()):
             live = self._fleet.members[sandbox_id]
             self._fleet.stop_soon(live, EndReason.IDLE, "nobody has called it for long")
+
+    def _end_superseded(self) -> None:
+        lease = self._policy.lease_seconds
+        placed = [
+            Placed(
+                live.sandbox_id,
+                live.spec.api_id,
+                live.spec.generation,
+                live.ready_at,
+                live.renewed_at + lease,
+            )
+            for live in self._fleet.members.values()
+            if live.status is Status.READY and live.spec is not None
+        ]
+        for sandbox_id in superseded(placed, self._clock()):
+            live = self._fleet.members[sandbox_id]
+            self._fleet.stop_soon(live, EndReason.STOPPED, "a later one has taken its place")
 
     def stop(self, sandbox_ids: Sequence[str]) -> None:
         """Those whom somebody gave up and nobody holds any more."""

@@ -176,7 +176,8 @@ def test_a_placeholder_becomes_the_secret_outside_only(
 ) -> None:
     secret = "outside-only-55ab"
     body = {"value": secret, "hosts": ["api.example.com"]}
-    api.send("PUT", "/secrets/TOKEN", 200, json=body)
+    put = api.send("PUT", "/secrets/TOKEN", 200, json=body)
+    assert put["restarted"], f"{put}\n{api.made.logs()}"  # else the old sandbox would be asked
     seen = api.ask("/token")
     assert seen != secret
     answer = get(api, "http://api.example.com/swap", header=f"Bearer {seen}")

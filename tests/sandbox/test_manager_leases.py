@@ -240,3 +240,17 @@ async def test_a_lease_that_is_over_holds_nothing() -> None:
         assert await it.manager.find(spec(), holder=2)
         await it.manager.release(lease.sandbox_id, holder=2)
         assert it.statuses == []
+
+
+async def test_a_generation_that_was_only_tried_out_ends_when_a_later_one_is_there() -> None:
+    async with managed(POLICY) as it:
+        old = await it.manager.acquire(spec(), Bundle(""))
+        new = await it.manager.acquire(spec(generation=2), Bundle(""))
+        it.clock.now += 9
+        assert await it.manager.renew([new.sandbox_id])
+        it.clock.now += 31.5  # since the lease of the old one ended
+        it.manager.tick()
+        await until(lambda: len(it.statuses) == 1)
+        assert await it.manager.find(spec(generation=2))
+        assert await it.manager.find(spec()) is None
+        assert old.sandbox_id != new.sandbox_id
