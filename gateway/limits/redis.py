@@ -136,7 +136,8 @@ class RedisLimiter:
             return await decided
         except asyncio.CancelledError:
             # decided in the very turn in which the caller went
-            if charge is not None and not decided.cancelled() and decided.result().admitted:
+            is_known = not decided.cancelled() and decided.exception() is None
+            if charge is not None and is_known and decided.result().admitted:
                 self.refund(charge)
             raise
 

@@ -90,3 +90,13 @@ async def test_what_a_caller_reserved_who_goes_with_the_answer_is_given_back(
         monkeypatch.undo()
         assert waits.cancelled()
         assert (await made.admit((), CHARGE)).admitted
+
+
+async def test_a_caller_who_goes_when_the_store_goes_is_gone(shared_redis: RedisServer) -> None:
+    async with shared(Clock(), shared_redis) as made:
+        waits = asyncio.create_task(made.limiter.admit((), CHARGE))
+        await asyncio.sleep(0)
+        made.limiter.trip("lost", "the test says so")
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+        assert waits.cancelled()
