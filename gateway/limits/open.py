@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.limits.memory import MemoryLimiter
-from gateway.limits.policy import parse_failure
-from gateway.limits.redis import RedisLimiter, Watcher
+from gateway.limits.policy import Watcher, parse_failure
+from gateway.limits.redis import RedisLimiter
 from gateway.limits.redis_membership import Counts, StoreUnfitError, fields, require_fit
 from gateway.limits.redis_upkeep import Upkeep
 from gateway.limits.redis_wire import ReplyError, address_of, connect

@@ -1,7 +1,8 @@
-"""What holds for a limit while its store is away. Pure."""
+"""What holds for a limit while its store is away, and who is told of it. Pure."""
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Protocol
 
 KINDS = ("tenant", "api", "key")
 
@@ -31,3 +32,19 @@ def parse_failure(text: str) -> Mapping[str, Failure]:
             )
         policies |= dict.fromkeys((kind,) if is_of_kind else KINDS, Failure(name))
     return policies
+
+
+class Watcher(Protocol):
+    """Counts what happens; the metrics."""
+
+    def limits_degraded(self, is_degraded: bool) -> None:
+        """The state changed."""
+        ...
+
+    def limits_failed(self, reason: str) -> None:
+        """The store failed once: `timeout`, `lost`, `flushed` or `refused`."""
+        ...
+
+    def limits_alone(self, admitted: bool) -> None:
+        """A call was decided without the store."""
+        ...

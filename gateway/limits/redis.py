@@ -5,9 +5,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
-from gateway.limits.policy import Failure
+from gateway.limits.policy import Failure, Watcher
 from gateway.limits.redis_ask import Ask, Lease, Plan, Plans, decisions_of, states_of
 from gateway.limits.redis_keys import EPOCH, balance, counter_of
 from gateway.limits.redis_leases import Leases
@@ -24,22 +23,6 @@ FAILURES = 3  # in a row until no call is sent there any more
 SETTLE_SECONDS = 3.0  # after a loss, until journals are in the database and prices can be had
 REFUND_SECONDS = 60.0  # after a loss, refunds are of reservations nobody remembers
 _REFUNDS_MAX = 10_000
-
-
-class Watcher(Protocol):
-    """Counts what happens; the metrics."""
-
-    def limits_degraded(self, is_degraded: bool) -> None:
-        """The state changed."""
-        ...
-
-    def limits_failed(self, reason: str) -> None:
-        """The store failed once: `timeout`, `lost`, `flushed` or `refused`."""
-        ...
-
-    def limits_alone(self, admitted: bool) -> None:
-        """A call was decided without the store."""
-        ...
 
 
 class RedisLimiter:
@@ -304,15 +287,23 @@ class RedisLimiter:
         self._failures += 1
         if self._watcher is not None:
             self._watcher.limits_failed("timeout")
-        late = []
+        late, waiting = [], []
         while self._asks and self._asks[0].since + self._patience <= now:
-            late.append(self._asks.popleft())
-        for ask in late:
-            ask.is_late = True
+            ask = self._asks.popleft()
+            if self._failures < FAILURES and not self._is_decidable(ask):
+                ask.since = now  # it would be refused now: another turn costs it nothing
+                waiting.append(ask)
+            else:
+                ask.is_late = True
+                late.append(ask)
+        self._asks.extendleft(reversed(waiting))
         if self._failures >= FAILURES:
             self.trip("", "the store does not answer in time")
         for ask in late:
             self._finish_alone(ask)
+
+    def _is_decidable(self, ask: Ask) -> bool:
+        return ask.charge is None and self.shadow.may_decide(ask.plan.limits)
 
     def trip(self, failure: str, reason: str) -> None:
         """No call waits for this store until it has been joined again."""

@@ -147,7 +147,7 @@ class Ask:
         self._decider = decider
         self.plan = plan
         self.charge = charge
-        self.since = since  # when the first of them asked
+        self.since = since  # when the first of them asked, or began to wait again
         self.futures: list[asyncio.Future[Decision]] = []
         self.is_late = False  # decided already, without the store
         self.admitted_alone = 0

@@ -90,6 +90,16 @@ class Shadow:
                 self._since[window] = second
                 self._old[window], self._young[window] = self._young[window], {}
 
+    def may_decide(self, limits: Sequence[Limit]) -> bool:
+        """Whether it would not refuse to."""
+        second = int(self._clock())
+        try:
+            for limit in limits:
+                self._state(limit, second)
+        except LimitsUnavailableError:
+            return False
+        return True
+
     def decide(self, limits: Sequence[Limit]) -> Decision:
         """Decide alone. Raises `LimitsUnavailableError` where that is not allowed."""
         second = int(self._clock())

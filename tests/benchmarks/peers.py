@@ -26,6 +26,7 @@ class Setting:
     key: str
     redis: Redis
     folder: Path
+    workers: int = 1  # nginx only
 
     def environment(self, port: int) -> dict[str, str]:
         """The same for every peer that reads variables."""
@@ -86,7 +87,7 @@ def _nginx(setting: Setting, port: int) -> list[str]:
     folder.mkdir()
     words = {
         "MODULES": str(_nginx_modules()),
-        "WORKERS": "1",
+        "WORKERS": str(setting.workers),
         "FOLDER": str(folder),
         "KEY": setting.key,
         "REDIS_HOST": "127.0.0.1",

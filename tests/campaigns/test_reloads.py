@@ -27,7 +27,7 @@ from tests.support.installation import Installation
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(900)]
 
 A_SECOND = 100
-IN_FLIGHT = 200
+IN_FLIGHT = 600  # more would be a queue of their own
 MOST_GROWTH_MB = 20.0
 MOST_DESCRIPTORS = 16
 ECHO = """
@@ -170,6 +170,7 @@ async def test_100_reloads_a_second_under_load(seconds: float, note: Note) -> No
     note("reloads, it was told to connect again", reloaded.told)
     note("reloads, MB grown", round(grown, 1))
     note("reloads, descriptors grown", opened)
+    assert seen.missed == 0
     assert set(seen.statuses) == {200}, seen.texts
     assert set(calls.statuses) == {200}, calls.bodies
     assert not calls.broken

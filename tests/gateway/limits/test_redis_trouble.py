@@ -300,3 +300,16 @@ async def now(server: RedisServer) -> float:
     """The store's clock."""
     with server.client() as client:
         return float(client.time()[0])
+
+
+async def test_who_may_not_be_decided_alone_waits_while_the_store_may_come_back(
+    server: RedisServer,
+) -> None:
+    async with gateway(server.url, failure="deny", patience=0.4) as limiter:
+        await limiter.set_credit("t", 100, 0)
+        with server.client() as client:
+            client.execute_command("CLIENT", "PAUSE", "600", "ALL")
+            calls = [limiter.admit(DAY), limiter.admit(DAY, CHARGE)]
+            decisions = await asyncio.gather(*calls)
+        assert [(d.admitted, d.degraded) for d in decisions] == [(True, False)] * 2
+        assert (await limiter.usage_of(DAY))[0].remaining == 98
