@@ -1,11 +1,13 @@
 """Housekeeping: leases that end, sandboxes that wear out, and what the engine really has."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from sandbox import pool, reconcile, wear
+from sandbox.confinement import Confinement
 from sandbox.engines import Engines
 from sandbox.fleet import Fleet
 from sandbox.live import Live
@@ -19,6 +21,7 @@ from sandbox.types import EndReason
 
 _log = structlog.get_logger(__name__)
 
+_GREED_SECONDS = 1.0
 _LOST = "the engine does not know it any more"
 
 
@@ -42,6 +45,7 @@ class Keeper:
         self._clock = clock
         self._on_worn = on_worn
         self._on_adopted = on_adopted
+        self._confinement = Confinement(os.sched_getaffinity(0), clock)
         self._strays: set[str] = set()  # seen once; removed when seen again
         self._suspects: set[str] = set()
         self._freezing: set[str] = set()
@@ -107,6 +111,41 @@ class Keeper:
         finally:
             self._freezing.discard(live.sandbox_id)
 
+    # --- greed
+
+    async def look_for_greed(self) -> None:
+        """Keep those who want more processor than their share to few processors."""
+        if not self._confinement.is_of_use:
+            return
+        members = self._fleet.members
+        awake = [
+            live
+            for live in members.values()
+            if live.status is not Status.BLANK and not live.frost.frozen
+        ]
+        await asyncio.gather(*map(self._confine, awake))
+        self._confinement.keep(members.keys())
+
+    async def _confine(self, live: Live) -> None:
+        handle = live.tether.handle
+        if handle is None:
+            return
+        was = self._confinement.is_confined(live.sandbox_id)
+        try:
+            async with asyncio.timeout(_GREED_SECONDS):
+                share = await handle.throttling()
+                if share is None:
+                    return
+                cores = self._confinement.judge(live.sandbox_id, share, live.resources.cpus)
+                if cores is not None:
+                    await handle.confine(cores)
+        except (TimeoutError, RuntimeUnavailableError) as error:
+            if not was:
+                _log.warning("not kept to few processors", reason=str(error), **live.names())
+            return
+        if self._confinement.is_confined(live.sandbox_id) != was:
+            _log.info("kept to few processors" if not was else "let go", **live.names())
+
     # --- wear
 
     async def look_for_wear(self) -> None:
@@ -114,7 +153,7 @@ class Keeper:
         for live in list(self._fleet.members.values()):
             if live.status is Status.READY and live.has_lease:
                 if not live.frost.frozen:
-                    live.memory = await live.memory_bytes()
+                    live.memory = await live.tether.memory_bytes()
                 if live.baseline is None:  # adopted: what it used at first nobody knows
                     live.baseline = live.memory
                 self._judge(live)

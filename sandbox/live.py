@@ -94,8 +94,8 @@ class Live:
         self._paths = shared.paths
         self._ways: Ways | None = None
         self._launching: asyncio.Task[Handle] | None = None
-        self._tether = Tether(self.hearing, self._on_end)
-        self.document = self._tether.document
+        self.tether = Tether(self.hearing, self._on_end)
+        self.document = self.tether.document
         self._intake = Intake(
             self.socket_path,
             shared.paths.control_dir(sandbox_id),
@@ -193,10 +193,10 @@ class Live:
             self._launching = asyncio.create_task(self.runtime.launch(launch))
             # shielded: an engine that has begun must tell its handle, or it could not be removed
             handle = await asyncio.shield(self._launching)
-            await self._tether.first_hello(door, handle)
+            await self.tether.first_hello(door, handle)
         finally:
             door.close()
-        self._tether.must_live()
+        self.tether.must_live()
         self.status = Status.BLANK
 
     # --- taking over
@@ -212,16 +212,16 @@ class Live:
                 handle = await self.runtime.adopt(found)
                 if handle is None or not folder.is_dir():
                     return False
-                self._tether.handle = handle
+                self.tether.handle = handle
                 await handle.thaw()  # only who runs can dial
                 door = ControlDoor(self._paths.control_socket(self.sandbox_id))
                 self._ways = bind_ways(folder)
                 channel = await greet(door, "running", identity, state.runner_pid)
-                self._tether.begin(channel, handle)
+                self.tether.begin(channel, handle)
                 if not self.runtime.takes_descriptors:
                     await self._take_calls()
                 await probe(self.socket_path)
-                self._tether.must_live()
+                self.tether.must_live()
         except (TimeoutError, RuntimeUnavailableError, NotReadyError, EndedError, OSError):
             return False
         finally:
@@ -273,7 +273,7 @@ class Live:
         self.status = Status.READY
 
     async def _specialise(self, order: Assignment, watch: Stopwatch) -> None:
-        self._tether.must_live()
+        self.tether.must_live()
         if self._ways is None:
             raise EndedError("it was never launched")
         await self._fit(order.spec.resources)
@@ -281,19 +281,19 @@ class Live:
         message = specialise_message(order, self.runtime.takes_descriptors)
         descriptor = await self._intake.open()
         try:
-            await self._tether.send(message, descriptor)
+            await self.tether.send(message, descriptor)
             await asyncio.shield(self.hearing.verdict)
             watch.lap("code")
             await probe(self.socket_path)
             watch.lap("ready")
-            self._tether.must_live()
+            self.tether.must_live()
             self.record.write(self._state(order))
         finally:
             self._intake.handed_over()
 
     async def _fit(self, resources: Resources) -> None:
         """Give it the limits it is to have, when it was launched with others."""
-        handle = self._tether.handle
+        handle = self.tether.handle
         if resources == self.resources or handle is None:
             return
         try:
@@ -307,7 +307,7 @@ class Live:
         return State(
             self.sandbox_id,
             order.spec,
-            self._tether.runner_pid,
+            self.tether.runner_pid,
             self._shared.boot,
             time.time(),
             self.key.tier,
@@ -319,7 +319,7 @@ class Live:
         """An unexplained end may have been the kernel's, for memory."""
         if error.kind is not StartFailure.EXITED:
             return error
-        killed = await self._tether.kernels_word() is EndReason.MEMORY
+        killed = await self.tether.kernels_word() is EndReason.MEMORY
         return verdicts.out_of_memory(error, self.resources) if killed else error
 
     def _with_log(self, error: StartFailedError) -> StartFailedError:
@@ -330,19 +330,15 @@ class Live:
 
     async def freeze(self, still_wanted: Callable[[], bool]) -> bool:
         """Freeze it unless it got a lease meanwhile; RuntimeUnavailableError."""
-        handle = self._tether.handle
+        handle = self.tether.handle
         if handle is None or self.status is not Status.READY:
             return False
         return await self.frost.freeze(handle, still_wanted)
 
     async def thaw(self) -> bool:
         """Let it go on; whether it was frozen. RuntimeUnavailableError when it cannot."""
-        handle = self._tether.handle
+        handle = self.tether.handle
         return handle is not None and await self.frost.thaw(handle)
-
-    async def memory_bytes(self) -> int | None:
-        """What it uses now; None when that cannot be known."""
-        return await self._tether.memory_bytes()
 
     def _on_end(self) -> None:
         self._intake.end()
@@ -350,11 +346,11 @@ class Live:
 
     def lost(self, reason: str) -> None:
         """Somebody else saw that it is not there any more."""
-        self._tether.ended(reason)
+        self.tether.ended(reason)
 
     async def explain_end(self) -> None:
         """Why it ended by itself: the kernel's word counts most, then the runner's."""
-        self.end = await self._tether.kernels_word() or self.hearing.end or EndReason.CRASH
+        self.end = await self.tether.kernels_word() or self.hearing.end or EndReason.CRASH
         self.end_words = verdicts.in_words(self.end, self.hearing.reason, self.resources)
 
     # --- the end
@@ -365,20 +361,20 @@ class Live:
         self.socket_path.unlink(missing_ok=True)
         with contextlib.suppress(TimeoutError, ChannelClosedError, RuntimeUnavailableError):
             await self.thaw()  # only who runs can shut down
-            await self._tether.stop(seconds)
+            await self.tether.stop(seconds)
         await self.destroy()
 
     async def destroy(self) -> None:
         """Remove every trace, from any state. When the engine refuses, call it again later."""
         self.status = Status.STOPPING
-        self._tether.gone.set()
+        self.tether.gone.set()
         self.hearing.decide(EndedError("the sandbox was stopped"))
         self._let_go()
         await cancelled(self.launched)
-        await self._tether.let_go()
+        await self.tether.let_go()
         await self._intake.close()
         async with asyncio.timeout(_DESTROY_SECONDS), self.frost.undisturbed():
-            handle = self._tether.handle or await self._late_handle()
+            handle = self.tether.handle or await self._late_handle()
             if handle is not None:
                 await handle.destroy()
         self._let_go()  # what a launch still in flight has made since

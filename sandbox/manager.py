@@ -50,8 +50,7 @@ _RECONCILE_TICKS = 30
 _RECONCILE_SECONDS = 60.0
 _PREPARE_SECONDS = 1800.0  # the first time an image may have to be built
 _OPEN_SECONDS = 20.0
-_STARTS_AT_ONCE = 8
-_STARTS_OF_A_TENANT = 4
+_STARTS_AT_ONCE, _STARTS_OF_A_TENANT = 8, 4
 _TRIES = 3
 
 MakeLayers = Callable[[Builder, Callable[[], set[str]]], Layers]
@@ -354,6 +353,7 @@ class Manager:
             _log.warning("not reconciled", reason=str(error) or "the engine did not answer")
 
     async def _now_and_then(self, ticks: int) -> None:
+        await self._keeper.look_for_greed()
         if ticks % _WEAR_TICKS == 0:
             await self.look_for_wear()
         if ticks % _CHECK_TICKS == 0:

@@ -230,7 +230,7 @@ class Starter:
 
 async def _measure(live: Live) -> None:
     """What it needs when it has done nothing yet; more than that may be a leak."""
-    live.memory = live.baseline = await live.memory_bytes()
+    live.memory = live.baseline = await live.tether.memory_bytes()
 
 
 async def result_of(

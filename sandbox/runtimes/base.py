@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sandbox.types import EndReason, Resources, Tier
 
@@ -38,6 +38,13 @@ class Found:
     alive: bool
 
 
+class Throttling(NamedTuple):
+    """How many of its processor periods so far it ran in, and in how many it was stopped."""
+
+    periods: int
+    throttled: int
+
+
 class Handle(Protocol):
     """One started sandbox."""
 
@@ -71,6 +78,14 @@ class Handle(Protocol):
 
     async def memory_bytes(self) -> int | None:
         """What it uses now; None when this runtime cannot know."""
+        ...
+
+    async def throttling(self) -> Throttling | None:
+        """How it fares with its share of the processors; None when this runtime cannot know."""
+        ...
+
+    async def confine(self, cores: frozenset[int]) -> None:
+        """Keep all its processes to these processors; RuntimeUnavailableError when it cannot."""
         ...
 
     async def destroy(self) -> None:

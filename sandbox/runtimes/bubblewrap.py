@@ -14,7 +14,13 @@ import structlog
 from sandbox.runtimes import bubblewrap_args as args
 from sandbox.runtimes import bubblewrap_host as host
 from sandbox.runtimes import cgroup, mounts, seccomp
-from sandbox.runtimes.base import Found, Handle, Launch, RuntimeUnavailableError
+from sandbox.runtimes.base import (
+    Found,
+    Handle,
+    Launch,
+    RuntimeUnavailableError,
+    Throttling,
+)
 from sandbox.runtimes.bubblewrap_process import BubblewrapProcess, Start, start
 from sandbox.runtimes.cgroup_find import find_groups
 from sandbox.runtimes.identity import NOBODY, uid_of
@@ -75,6 +81,14 @@ class BubblewrapHandle:
     async def memory_bytes(self) -> int | None:
         """What its group uses now."""
         return None if self._group is None or self._removed else self._group.memory_bytes()
+
+    async def throttling(self) -> Throttling | None:
+        """As its group counts."""
+        return None if self._group is None or self._removed else self._group.throttling()
+
+    async def confine(self, cores: frozenset[int]) -> None:
+        """Keep its processes to these processors."""
+        self._act(lambda group: group.confine(cores))
 
     def _act(self, action: Callable[[cgroup.Group], None]) -> None:
         if self._group is None or self._removed:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.runtimes.base import Throttling
 from sandbox.types import Resources
 
 CPU_PERIOD = 100_000  # microseconds
@@ -20,6 +21,7 @@ FREEZER = "freezer"  # a controller of its own in version 1, part of every group
 FREEZE_SECONDS = 2.0
 REMOVE_SECONDS = 5.0
 PAUSE = 0.01
+CONFINE_LOOKS = 4
 TOP = "sandgate"
 
 
@@ -182,6 +184,37 @@ class Group:
         counts = dict(line.split(" ", 1) for line in lines)
         files = sum(int(counts.get(f"{prefix}{kind}_file", 0)) for kind in ("active", "inactive"))
         return max(0, used - files)
+
+    def throttling(self) -> Throttling | None:
+        """How it fares with its share of the processors; None where nobody counts."""
+        place = self._hierarchies.folders.get("cpu")
+        if place is None:
+            return None
+        try:
+            lines = (place / self._path / "cpu.stat").read_text().splitlines()
+            counts = dict(line.split() for line in lines)
+            return Throttling(int(counts["nr_periods"]), int(counts["nr_throttled"]))
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def confine(self, cores: frozenset[int]) -> None:
+        """Keep all its threads to these processors, and with them all they start.
+
+        OSError when that is refused. Who is started while we look is met by another look.
+        """
+        done: set[int] = set()
+        for _ in range(CONFINE_LOOKS):
+            fresh = self._threads() - done
+            for thread in fresh:
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setaffinity(thread, cores)
+            done |= fresh
+            if not fresh:
+                return
+
+    def _threads(self) -> set[int]:
+        name = "tasks" if self._hierarchies.version == 1 else "cgroup.threads"
+        return {int(line) for line in (self.folders[0] / name).read_text().split()}
 
     def add(self, pid: int) -> None:
         """Move a process, and with it all it will start, into the group."""

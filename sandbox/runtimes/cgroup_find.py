@@ -90,12 +90,12 @@ def named_group(mounts: str, own: str, container_id: str) -> cgroup.Group | None
     unified: Path | None = None
     for mount, kind, options in _mounts(mounts):
         unified = mount if kind == "cgroup2" else unified
-        old |= dict.fromkeys(options & {"memory", cgroup.FREEZER}, mount)
-    if len(old) == 2:
+        old |= dict.fromkeys(options & {"memory", cgroup.FREEZER, "cpu"}, mount)
+    if len(old) == 3:
         found, switch = cgroup.Hierarchies(1, old), old[cgroup.FREEZER]
         path, file = _shared_path(paths, old), "freezer.state"
     elif unified is not None:
-        found, switch = cgroup.Hierarchies(2, {"memory": unified}), unified
+        found, switch = cgroup.Hierarchies(2, dict.fromkeys(("memory", "cpu"), unified)), unified
         path, file = paths.get("", ""), "cgroup.freeze"
     else:
         return None

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Awaitable, Callable
 
 from sandbox.runtimes import cgroup
-from sandbox.runtimes.base import RuntimeUnavailableError
+from sandbox.runtimes.base import RuntimeUnavailableError, Throttling
 from sandbox.runtimes.docker_engine import Engine
 from sandbox.runtimes.gvisor import room_for
 from sandbox.types import EndReason, Resources
@@ -106,6 +106,19 @@ class DockerHandle:
         """What it uses now; None where its group cannot be read: engines answer too slowly."""
         group = await self._own_group()
         return None if group is None else group.memory_bytes()
+
+    async def throttling(self) -> Throttling | None:
+        """As its group counts; None where that cannot be read."""
+        group = await self._own_group()
+        return None if group is None else group.throttling()
+
+    async def confine(self, cores: frozenset[int]) -> None:
+        """Past the engine, which would tell nobody about it."""
+        self._must_live()
+        group = await self._own_group()
+        if group is None:
+            raise RuntimeUnavailableError("docker: its processes cannot be moved")
+        _told(lambda: group.confine(cores))
 
     async def destroy(self) -> None:
         """Kill and remove the container; returns when the engine no longer knows it."""

@@ -1,32 +1,13 @@
-"""The in-memory runtime: plays the runner's side of the protocol itself and runs no code at all.
-
-What a sandbox does is scripted by comments in the code it is given, one per line:
-`# fake: fail import_error no such thing`, `# fake: slow 0.2` (before it is ready),
-`# fake: hang` (never ready), `# fake: exit` (ends while starting), `# fake: deaf` (ready but
-answers nothing), `# fake: print hello`, `# fake: openapi {"a":1}` (what it says of
-itself). Every call is answered 200 with what was asked.
-"""
+"""The in-memory runtime: no process, no code; see `fake_player` for what its sandboxes do."""
 
 import asyncio
-import base64
-import contextlib
-import json
-import os
-import socket
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox.runner.frames import Message
-from sandbox.runner.link import Link, LinkLostError
-from sandbox.runtimes.base import Found, Handle, Launch, RuntimeUnavailableError
+from sandbox.runtimes.base import Found, Handle, Launch, RuntimeUnavailableError, Throttling
+from sandbox.runtimes.fake_player import FakeSandbox, Player
 from sandbox.types import EndReason, Resources, Tier
-from sandbox.waiting import readable
-
-_PREFIX = "# fake: "
-_HEAD_BYTES = 64 * 1024
-_REDIAL_SECONDS = 0.02
-_SPARES = 4
 
 
 @dataclass(slots=True)
@@ -42,23 +23,15 @@ class Faults:
     thaw_error: str = ""
     resize_error: str = ""
     memory_bytes: int | None = 20_000_000
+    throttling: Throttling | None = None
+    confine_error: str = ""
     missing: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Sandbox:
-    launch: Launch
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    going: asyncio.Event = field(default_factory=asyncio.Event)  # cleared while frozen
-    task: asyncio.Task[None] | None = None
-    say: Callable[[Message], None] | None = None  # to the manager, while it is connected
-    order: Message = field(default_factory=dict)
 
 
 class FakeHandle:
     """One sandbox in memory."""
 
-    def __init__(self, runtime: "FakeRuntime", sandbox: _Sandbox) -> None:
+    def __init__(self, runtime: "FakeRuntime", sandbox: FakeSandbox) -> None:
         self._runtime = runtime
         self._sandbox = sandbox
 
@@ -94,6 +67,15 @@ class FakeHandle:
         """As the faults say."""
         return self._runtime.faults.memory_bytes
 
+    async def throttling(self) -> Throttling | None:
+        """As the faults say."""
+        return self._runtime.faults.throttling
+
+    async def confine(self, cores: frozenset[int]) -> None:
+        """Note it down."""
+        self._fail_if_gone(self._runtime.faults.confine_error)
+        self._sandbox.cores = cores
+
     def _fail_if_gone(self, fault: str) -> None:
         self._runtime.fail_if_down()
         if fault or self._sandbox.ended.is_set():
@@ -118,7 +100,7 @@ class FakeRuntime:
     def __init__(self) -> None:
         self.faults = Faults()
         self.launches = 0
-        self._sandboxes: dict[str, _Sandbox] = {}
+        self._sandboxes: dict[str, FakeSandbox] = {}
 
     def fail_if_down(self) -> None:
         """As an engine that is away does."""
@@ -140,7 +122,7 @@ class FakeRuntime:
         if self.faults.launch_error:
             raise RuntimeUnavailableError(self.faults.launch_error)
         self.launches += 1
-        sandbox = _Sandbox(launch)
+        sandbox = FakeSandbox(launch)
         sandbox.going.set()
         self._sandboxes[launch.sandbox_id] = sandbox
         if not self.faults.never_dial:
@@ -190,6 +172,10 @@ class FakeRuntime:
         """Whether one is stopped where it is."""
         return not self._sandboxes[sandbox_id].going.is_set()
 
+    def cores_of(self, sandbox_id: str) -> frozenset[int]:
+        """The processors one is kept to; empty when it never was."""
+        return self._sandboxes[sandbox_id].cores
+
     def told(self, sandbox_id: str) -> Message:
         """The order with which one got its code."""
         return self._sandboxes[sandbox_id].order
@@ -223,177 +209,8 @@ class FakeRuntime:
             await self.die(sandbox_id)
             self._sandboxes.pop(sandbox_id, None)
 
-    async def _play(self, sandbox: _Sandbox) -> None:
+    async def _play(self, sandbox: FakeSandbox) -> None:
         try:
-            await _Player(sandbox).play()
+            await Player(sandbox).play()
         finally:
             sandbox.ended.set()
-
-
-class _Player:
-    """The runner's side of one sandbox."""
-
-    def __init__(self, sandbox: _Sandbox) -> None:
-        self._sandbox = sandbox
-        self._path = str(sandbox.launch.control_dir / "control.sock")
-        self._going = sandbox.going
-        self._state = "blank"
-        self._identity: Message = {}
-        self._calls = str(sandbox.launch.control_dir / "calls.sock")
-        self._server: asyncio.Server | None = None
-        self._spares: list[asyncio.Task[None]] = []
-        self._calls_under_way: set[asyncio.Task[None]] = set()
-
-    async def play(self) -> None:
-        """Until told to stop."""
-        link = Link(self._path)
-        try:
-            while True:
-                self._greet(link)
-                try:
-                    await self._obey_until_stop(link)
-                    return
-                except LinkLostError:
-                    link.close()
-                    if self._state != "running":
-                        return
-                    link = await self._redial()
-        finally:
-            link.close()
-            if self._server is not None:
-                self._server.close()
-            # a hung one still holds its calls; processes that end close their connections
-            ending = [*self._spares, *self._calls_under_way]
-            for task in ending:
-                task.cancel()
-            await asyncio.gather(*ending, return_exceptions=True)
-
-    async def _redial(self) -> Link:
-        while True:
-            try:
-                return Link(self._path)
-            except LinkLostError:
-                await asyncio.sleep(_REDIAL_SECONDS)
-
-    def _greet(self, link: Link) -> None:
-        hello = {"type": "hello", "pid": os.getpid(), "python": "fake", "state": self._state}
-        link.send(hello | self._identity)
-        link.flush()
-        self._sandbox.say = lambda message: self._say(link, message)
-
-    async def _obey_until_stop(self, link: Link) -> None:
-        while True:
-            await readable(link.sock)
-            await self._going.wait()
-            for message in link.receive():
-                if message["type"] == "stop":
-                    self._say(link, {"type": "exited", "reason": "stopped"})
-                    return
-                if message["type"] == "describe":
-                    self._describe(link)
-                elif not await self._specialise(link, message):
-                    return
-
-    async def _specialise(self, link: Link, message: Message) -> bool:
-        self._sandbox.order = message
-        number = link.take_descriptor()
-        if (number is None) != (message["listener"] == "dial"):
-            raise LinkLostError("a listener came along, or none did, against the message")
-        listener = None if number is None else socket.socket(fileno=number)
-        with contextlib.closing(listener) if listener else contextlib.nullcontext():
-            self._identity = {key: message[key] for key in ("api_id", "version_id")}
-            self._say(link, {"type": "specialising"})
-            ready, deaf = True, False
-            for words in _script(message["code"]):
-                ready, deaf = await self._act(link, words, deaf)
-                if not ready:
-                    return False
-            if not deaf:
-                await self._serve(listener)
-        self._state = "running"
-        self._say(link, {"type": "ready"})
-        return True
-
-    async def _serve(self, listener: socket.socket | None) -> None:
-        if listener is not None:
-            self._server = await asyncio.start_server(self._accept, sock=listener.dup())
-            return
-        self._spares = [asyncio.create_task(self._keep_dialled()) for _ in range(_SPARES)]
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._answer(reader, writer))
-        self._calls_under_way.add(task)
-        task.add_done_callback(self._calls_under_way.discard)
-
-    async def _keep_dialled(self) -> None:
-        """One connection that waits for a call, again and again."""
-        while True:
-            try:
-                streams = await asyncio.open_unix_connection(self._calls)
-            except OSError:
-                await asyncio.sleep(_REDIAL_SECONDS)
-            else:
-                await self._answer(*streams)
-
-    async def _act(self, link: Link, words: list[str], deaf: bool) -> tuple[bool, bool]:
-        """Whether to go on, and whether to answer calls later."""
-        match words:
-            case ["fail", kind, *reason]:
-                said = " ".join(reason) or f"scripted {kind}"
-                failed = {"type": "failed", "kind": kind, "reason": said, "file": "app.py"}
-                self._say(link, {**failed, "line": 1, "traceback": ""})
-                return False, deaf
-            case ["exit"]:
-                self._say(link, {"type": "exited", "reason": "exited with code 3"})
-                return False, deaf
-            case ["slow", seconds]:
-                await asyncio.sleep(float(seconds))
-            case ["hang"]:
-                await asyncio.Event().wait()
-            case ["deaf"]:
-                return True, True
-            case ["print", *text]:
-                at = asyncio.get_running_loop().time()
-                line = {"stream": "stdout", "text": " ".join(text), "at": at}
-                self._say(link, {"type": "log", **line})
-        return True, deaf
-
-    def _describe(self, link: Link) -> None:
-        code = str(self._sandbox.order.get("code", ""))
-        said = [" ".join(words[1:]) for words in _script(code) if words[:1] == ["openapi"]]
-        data = base64.b64encode("".join(said).encode()).decode()
-        self._say(link, {"type": "document", "data": data, "note": "the fake runs no code"})
-
-    def _say(self, link: Link, message: Message) -> None:
-        link.send(message)
-        link.flush()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n"))[:_HEAD_BYTES].decode("latin-1")
-                lines = head.split("\r\n")
-                headers = {name.lower(): value.strip() for name, _, value in
-                           (line.partition(":") for line in lines[1:])}  # fmt: skip
-                body = await reader.readexactly(int(headers.get("content-length") or 0))
-                await self._going.wait()
-                writer.write(self._response(lines[0], headers, body))
-                await writer.drain()
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-            pass  # the caller left, or was no HTTP client
-        finally:
-            writer.transport.abort()
-
-    def _response(self, first: str, headers: dict[str, str], body: bytes) -> bytes:
-        if headers.get("x-sandgate-context") == "probe":
-            return b"HTTP/1.1 204 No Content\r\n\r\n"
-        method, _, target = first.removesuffix(" HTTP/1.1").partition(" ")
-        asked = {"method": method, "target": target, "bytes": len(body), **self._identity}
-        data = json.dumps(asked).encode()
-        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(data)}"
-        return head.encode() + b"\r\n\r\n" + (b"" if method == "HEAD" else data)
-
-
-def _script(code: str) -> list[list[str]]:
-    lines = (line.strip() for line in code.splitlines())
-    return [line.removeprefix(_PREFIX).split() for line in lines if line.startswith(_PREFIX)]

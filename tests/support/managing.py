@@ -85,7 +85,7 @@ class Managed:
             self._house.cancel()
             await asyncio.wait({self._house})
         for live in list(self.manager._fleet.members.values()):
-            await live._tether.let_go()
+            await live.tether.let_go()
             await live._intake.close()
             if live._ways is not None:
                 live._ways.close()

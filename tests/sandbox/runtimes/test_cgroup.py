@@ -2,11 +2,13 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sandbox.runtimes.base import Throttling
 from sandbox.runtimes.cgroup import (
     Hierarchies,
     group_of,
@@ -19,6 +21,12 @@ from sandbox.types import Resources
 
 RESOURCES = Resources(memory_mb=100, cpus=0.5, pids=50)
 UNIFIED = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
+STARTS_ANOTHER = """
+import os, subprocess, sys
+sys.stdin.readline()
+look = "import os; print(os.sched_getaffinity(0))"
+subprocess.run([sys.executable, "-c", look], check=True)
+"""
 BYTES = str(100 * 1024 * 1024)
 
 
@@ -168,16 +176,22 @@ def test_limits_can_grow_and_shrink() -> None:
     assert group.memory_bytes() is None
 
 
-OLD = "cgroup {0}/memory cgroup rw,memory 0 0\ncgroup {0}/freezer cgroup rw,freezer 0 0\n"
+OLD = """cgroup {0}/memory cgroup rw,memory 0 0
+cgroup {0}/freezer cgroup rw,freezer 0 0
+cgroup {0}/cpu cgroup rw,cpuacct,cpu 0 0
+"""
+OWN = "3:cpu,cpuacct:{0}\n2:memory:{0}\n1:freezer:{0}"
 
 
 def test_the_group_an_engine_made_is_found_by_its_container(tmp_path: Path) -> None:
     folder = tmp_path / "freezer/docker/abc"
     folder.mkdir(parents=True)
     (folder / "freezer.state").write_text("THAWED")
-    found = named_group(OLD.format(tmp_path), "2:memory:/docker/abc\n1:freezer:/docker/abc", "abc")
+    found = named_group(OLD.format(tmp_path), OWN.format("/docker/abc"), "abc")
     assert found is not None
-    assert tmp_path / "freezer/docker/abc" in found.folders
+    assert {tmp_path / f"{name}/docker/abc" for name in ("cpu", "freezer", "memory")} == {
+        *found.folders
+    }
 
 
 def test_the_group_of_a_container_in_version_2(tmp_path: Path) -> None:
@@ -193,11 +207,12 @@ def test_the_group_of_a_container_in_version_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "own",
     [
-        "2:memory:/docker/other\n1:freezer:/docker/other",  # the pid is somebody else's by now
-        "2:memory:/docker/abc\n1:freezer:/elsewhere/abc",
+        OWN.format("/docker/other"),  # the pid is somebody else's by now
+        "3:cpu:/docker/abc\n2:memory:/docker/abc\n1:freezer:/elsewhere/abc",
+        "3:cpu:/elsewhere/abc\n2:memory:/docker/abc\n1:freezer:/docker/abc",
         "2:memory:/docker/abc",
-        "2:memory:/docker/gone-abc\n1:freezer:/docker/gone-abc",
-        "2:memory:/../docker/abc\n1:freezer:/../docker/abc",
+        OWN.format("/docker/gone-abc"),
+        OWN.format("/../docker/abc"),
         "",
     ],
 )
@@ -218,3 +233,47 @@ def real() -> Hierarchies:
     if not found.folders:
         pytest.skip("no control group can be made here")
     return found
+
+
+# --- shares of the processors
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_how_often_a_group_used_up_its_share_is_read(version: int, tmp_path: Path) -> None:
+    group = group_of(Hierarchies(version, {"cpu": tmp_path}), "x", "s1")
+    (folder := group.folders[0]).mkdir(parents=True)
+    (folder / "cpu.stat").write_text("usage_usec 9\nnr_periods 40\nnr_throttled 7\n")
+    assert group.throttling() == Throttling(40, 7)
+
+
+@pytest.mark.parametrize("text", [None, "", "usage_usec 9\n", "nr_periods\n", "nr_periods x\n"])
+def test_a_share_nobody_counts_is_unknown(text: str | None, tmp_path: Path) -> None:
+    group = group_of(Hierarchies(2, {"cpu": tmp_path}), "x", "s1")
+    if text is not None:
+        (folder := group.folders[0]).mkdir(parents=True)
+        (folder / "cpu.stat").write_text(text)
+    assert group.throttling() is None
+
+
+def test_without_the_controller_the_share_is_unknown(tmp_path: Path) -> None:
+    assert group_of(Hierarchies(1, {"memory": tmp_path}), "x", "s1").throttling() is None
+
+
+def test_what_is_in_a_group_and_what_it_starts_stays_on_the_processors_it_is_kept_to() -> None:
+    group = group_of(real(), "test-cgroup", f"c{os.getpid()}")
+    group.create(RESOURCES)
+    [core, *_] = sorted(os.sched_getaffinity(0))
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTS_ANOTHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        group.add(child.pid)
+        group.confine(frozenset({core}))
+        said, _ = child.communicate(b"go\n", 20)
+    assert os.sched_getaffinity(0) >= {core}
+    assert said.decode().split() == [str({core})]
+    group.remove()
+
+
+def test_a_group_that_is_gone_cannot_be_kept_to_anything(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        group_of(Hierarchies(2, {"cpu": tmp_path}), "x", "gone").confine(frozenset({0}))

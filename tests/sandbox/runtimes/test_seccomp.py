@@ -13,7 +13,8 @@ NEVER = [
     "mount_setattr", "move_mount", "move_pages", "name_to_handle_at", "nfsservctl",
     "open_by_handle_at", "open_tree", "perf_event_open", "pidfd_getfd", "pivot_root",
     "process_vm_readv", "process_vm_writev", "ptrace", "quotactl", "reboot", "request_key",
-    "seccomp", "setdomainname", "sethostname", "setns", "settimeofday", "splice", "swapoff",
+    "sched_setaffinity", "sched_setattr", "sched_setscheduler", "seccomp",
+    "setdomainname", "sethostname", "setns", "settimeofday", "splice", "swapoff",
     "swapon", "syslog", "tee", "umount", "umount2", "unshare", "uselib", "vhangup",
     "vmsplice",
 ]  # fmt: skip
