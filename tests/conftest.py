@@ -94,6 +94,7 @@ async def _administer(server: EmbeddedPostgres, command: str) -> None:
 # Whole installations and builders in every runtime: minutes on two cores.
 SLOW = (
     "tests/conformance/test_freezing.py",
+    "tests/gateway/cli/test_backup.py",
     "tests/gateway/data/test_server.py::test_a_flood",
     "tests/gateway/proxy/test_leases.py::test_a_thousand_first_calls",
     "tests/hostile/test_churn.py",

@@ -13,6 +13,8 @@ from gateway import secrets
 from gateway.cli.failures import DataDirError
 from gateway.users import DOOR, GATEWAY
 
+UNFINISHED = "restore.unfinished"  # there while a restored backup takes its place
+
 
 def make_data_dir(path: Path) -> None:
     """Create it private, or say why it cannot be used."""
@@ -66,8 +68,11 @@ def installation_id(data_dir: Path) -> str:
 
 
 @contextmanager
-def sole_owner(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory; DataDirError when another `sandgate serve` holds it."""
+def sole_owner(data_dir: Path, *, unfinished: bool = False) -> Iterator[None]:
+    """Hold the data directory; DataDirError when another `sandgate serve` holds it.
+
+    One that a killed restore left half done is held only by who says `unfinished`.
+    """
     with (data_dir / "serve.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,6 +83,11 @@ def sole_owner(data_dir: Path) -> Iterator[None]:
                 f"Sandgate already runs on {data_dir} (process {holder}); stop it first, "
                 "or start this one with another SANDGATE_DATA_DIR"
             ) from error
+        if (data_dir / UNFINISHED).exists() and not unfinished:
+            raise DataDirError(
+                f"restoring a backup into {data_dir} was cut off; finish it with: "
+                "sandgate restore FILE --replace"
+            )
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

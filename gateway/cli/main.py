@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from gateway.cli import client
+from gateway.cli import client, upkeep
 from gateway.cli.failures import CommandError
 from gateway.errors import SandgateError
 from gateway.settings import Settings
@@ -203,6 +203,9 @@ def _doctor_escape(chosen: Settings, *, as_json: bool) -> int:
     else:
         print(render(reports, colour=sys.stdout.isatty()))
     return exit_status(reports)
+
+
+upkeep.register(app, settings, run)
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class Migration:
     sql: str
 
 
-def read_migrations(folder: Path) -> list[Migration]:
+def read_migrations(folder: Path = MIGRATIONS) -> list[Migration]:
     """The migrations of a folder, oldest first; files named otherwise are not migrations."""
     found: dict[str, Migration] = {}
     for path in sorted(folder.glob("*.sql")):

@@ -1,0 +1,63 @@
+"""The commands that look after an installation as a whole."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.settings import Settings
+
+Run = Callable[[Callable[[], Awaitable[None]]], None]
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    print(text, flush=True)
+
+
+def register(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> None:
+    """Add every command of this kind."""
+
+    @app.command("backup")
+    def backup_command(
+        file: Annotated[Path, typer.Argument(help="the file to write, 0600")],
+        without_secrets: Annotated[
+            bool,
+            typer.Option("--without-secrets", help="leave out secrets.json and first-run.json"),
+        ] = False,
+        overwrite: Annotated[
+            bool, typer.Option("--overwrite", help="take the place of an older file")
+        ] = False,
+    ) -> None:
+        """Save database, journal, uploads and secrets in one file, whether Sandgate runs or not.
+
+        The file is of one moment and appears when it is whole. With the secrets in it, whoever
+        has it can sign in as anybody: keep it as you keep them.
+        """
+        from gateway.cli.backup import backup, size_text
+
+        chosen = settings()
+
+        async def action() -> None:
+            await backup(
+                chosen, file, with_secrets=not without_secrets, overwrite=overwrite, say=say
+            )
+            say(f"{file} is whole, {size_text(file.stat().st_size)}")
+            say(f"put it onto another machine with: sandgate restore {file.name}")
+
+        run(action)
+
+    @app.command("restore")
+    def restore_command(
+        file: Annotated[Path, typer.Argument(help="what sandgate backup wrote")],
+        replace: Annotated[
+            bool,
+            typer.Option("--replace", help="set aside what is there; Sandgate must be stopped"),
+        ] = False,
+    ) -> None:
+        """Put a backup into an empty data directory. A damaged file is refused before anything."""
+        from gateway.cli.restore import restore
+
+        chosen = settings()
+        run(lambda: restore(chosen, file, replace=replace, say=say))
