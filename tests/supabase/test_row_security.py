@@ -28,6 +28,7 @@ ACTORS = ("owner", "member", "stranger", "anonymous", "service")
 MATRIX: Mapping[str, tuple[Sight, Sight, Sight, Sight, Sight]] = {
     "plans": ("sees", "sees", "sees", "sees", "sees"),
     "user_profiles": ("sees", "empty", "empty", "denied", "sees"),
+    "public_profiles": ("sees", "empty", "empty", "empty", "sees"),
     "tenants": ("sees", "sees", "empty", "denied", "sees"),
     "tenant_members": ("sees", "empty", "empty", "denied", "sees"),
     "apis": ("sees", "sees", "empty", "denied", "sees"),
@@ -85,6 +86,7 @@ async def scene(database: Database, dsn: str) -> Scene:
         rows={
             "plans": ("name", "free"),
             "user_profiles": ("id", owner.id),
+            "public_profiles": ("id", owner.id),
             "tenants": ("id", team),
             "tenant_members": ("user_id", owner.id),
             "apis": ("id", api.id),
