@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from gateway.control import (
     apis,
     errors,
+    feedback,
     health,
     keys,
     leaks,
@@ -31,6 +32,7 @@ ROUTERS = (
     ledger.router,
     tenants.router,
     profile.router,
+    feedback.router,
     reload.router,
     reload.workers,
     health.router,
