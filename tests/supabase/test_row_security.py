@@ -15,6 +15,7 @@ from tests.support.factories import (
     MadeApi,
     add_member,
     make_api,
+    make_feedback,
     make_secret,
     make_tenant,
     make_user,
@@ -28,6 +29,7 @@ ACTORS = ("owner", "member", "stranger", "anonymous", "service")
 MATRIX: Mapping[str, tuple[Sight, Sight, Sight, Sight, Sight]] = {
     "plans": ("sees", "sees", "sees", "sees", "sees"),
     "user_profiles": ("sees", "empty", "empty", "denied", "sees"),
+    "public_profiles": ("sees", "empty", "empty", "empty", "sees"),
     "tenants": ("sees", "sees", "empty", "denied", "sees"),
     "tenant_members": ("sees", "empty", "empty", "denied", "sees"),
     "apis": ("sees", "sees", "empty", "denied", "sees"),
@@ -43,6 +45,7 @@ MATRIX: Mapping[str, tuple[Sight, Sight, Sight, Sight, Sight]] = {
     "ledger": ("sees", "sees", "empty", "denied", "sees"),
     "ledger_balances": ("sees", "sees", "empty", "denied", "sees"),
     "api_secrets": ("sees", "sees", "empty", "denied", "sees"),
+    "feedback": ("sees", "empty", "empty", "denied", "sees"),
 }
 WHOLE_TABLES = [table for table in MATRIX if table != "plans"]
 
@@ -70,6 +73,7 @@ async def scene(database: Database, dsn: str) -> Scene:
     for api_id in (api.id, theirs.id):
         await make_secret(database, api_id, "TOKEN", hosts=None)
         await KvStore(database).set(api_id, "key", "1")
+    await make_feedback(database, owner.id)
     return Scene(
         identities={
             "owner": owner.identity,
@@ -81,10 +85,12 @@ async def scene(database: Database, dsn: str) -> Scene:
         columns={
             "consumer_api_keys": "id,name,display",
             "api_secrets": "api_id,name,hosts,created_at,updated_at",
+            "feedback": "id,title,text,answer",
         },
         rows={
             "plans": ("name", "free"),
             "user_profiles": ("id", owner.id),
+            "public_profiles": ("id", owner.id),
             "tenants": ("id", team),
             "tenant_members": ("user_id", owner.id),
             "apis": ("id", api.id),
@@ -100,6 +106,7 @@ async def scene(database: Database, dsn: str) -> Scene:
             "ledger": ("account", team),
             "ledger_balances": ("account", team),
             "api_secrets": ("api_id", api.id),
+            "feedback": ("user_id", owner.id),
         },
         api=api,
     )

@@ -204,6 +204,14 @@ async def make_secret(
     return answer
 
 
+async def make_feedback(database: Database, user_id: str, **more: Any) -> str:
+    """Something that a person wrote; answers its id."""
+    values = {"id": str(uuid4()), "type": "idea", "title": "an idea", "text": "a text", **more}
+    arguments = {"p_user_id": user_id, "p": values, "p_quantity": 1000, "p_seconds": 3600}
+    await database.rpc("create_feedback", arguments, identity=SERVICE)
+    return str(values["id"])
+
+
 def usage_call(api: MadeApi, at: float, /, **changed: Any) -> dict[str, Any]:
     """One call as `record_usage` takes it."""
     call = {
