@@ -65,6 +65,12 @@ async def limit_usage(services: Services, subject: Known) -> list[TenantUsage]:
     ]
 
 
+async def tenant_usage(services: Services, tenant: Tenant) -> TenantUsage:
+    """One tenant that the subject has been allowed to read."""
+    plans = await tenants.plan_limits(services.database)
+    return await _of_tenant(services, tenant, plans.get(tenant.plan, {}))
+
+
 async def _of_tenant(
     services: Services, tenant: Tenant, plan: Mapping[str, int | None]
 ) -> TenantUsage:

@@ -9,6 +9,8 @@ from uuid import uuid4
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from tests.support import client_tenants
+
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 
 
@@ -20,6 +22,7 @@ class World:
     apis: list[dict[str, Any]] = field(default_factory=list)
     keys: list[dict[str, Any]] = field(default_factory=list)
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tenants: client_tenants.Tenants = field(default_factory=client_tenants.Tenants)
     packages: list[str] = field(default_factory=list)
     restart_failure: str = ""
     refresh_tokens: set[str] = field(default_factory=set)
@@ -109,6 +112,7 @@ def application(world: World) -> FastAPI:
     add_acts(app, world)
     add_keys(app, world)
     add_secrets(app, world)
+    client_tenants.add_routes(app, lambda: world.tenants)
     return app
 
 

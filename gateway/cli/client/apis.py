@@ -20,7 +20,7 @@ def path_of(api: dict[str, Any], *more: str) -> str:
 
 def find_api(session: Session, wanted: str) -> dict[str, Any]:
     """The API with this id, else with this slug, else with this name. `Any`: its JSON."""
-    if _is_uuid(wanted):
+    if is_uuid(wanted):
         return session.call("GET", path_of({"id": wanted}))
     known = session.items("/api/apis")
     for member in ("slug", "name"):
@@ -132,7 +132,8 @@ def _confirm(api: dict[str, Any], as_json: bool) -> None:
         raise InputError("Nothing was removed", "Confirm, or say --yes.")
 
 
-def _is_uuid(text: str) -> bool:
+def is_uuid(text: str) -> bool:
+    """Whether this is written as an id."""
     try:
         UUID(text)
     except ValueError:

@@ -4,7 +4,9 @@ import typer
 
 from gateway.cli.client import account, apis, deploy, isolation, money, settings
 from gateway.cli.client.keys import keys_app
+from gateway.cli.client.members import members_app
 from gateway.cli.client.secrets import secret_app
+from gateway.cli.client.tenants import tenants_app
 
 
 def register(app: typer.Typer) -> None:
@@ -16,6 +18,8 @@ def register(app: typer.Typer) -> None:
     app.command("apis")(apis.list_apis)
     app.add_typer(keys_app, name="keys")
     app.add_typer(secret_app, name="secret")
+    app.add_typer(tenants_app, name="tenants")
+    app.add_typer(members_app, name="members")
     app.command("egress")(isolation.egress)
     app.command("sandboxes")(isolation.sandboxes)
     app.command("settings")(settings.settings)

@@ -23,6 +23,8 @@ _HINTS = {
     "secret_host_not_allowed": "`sandgate egress API --allow HOST` allows it.",
     "secret_not_found": "`sandgate secret list API` lists what there is.",
     "tier_unavailable": "`sandgate doctor` on the server says what is missing.",
+    "tenant_not_found": "`sandgate tenants list` shows yours.",
+    "last_owner": "`sandgate members role TENANT MEMBER owner` makes another one.",
     "invalid_credentials": "Check e-mail and password.",
 }
 _HINTS_BY_STATUS = {
