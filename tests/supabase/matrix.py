@@ -1,0 +1,104 @@
+"""Who may do what with which table: the matrix that tests and docs/row-security.md are made from.
+
+A new table of schema `public` gets a row in `MATRIX`, a new function that people may call gets
+one in `FUNCTIONS_OF_PEOPLE`. Then: `python -m tests.supabase.matrix_page > docs/row-security.md`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+ACTORS: Final = ("owner", "admin", "developer", "viewer", "stranger", "anonymous", "service")
+OPERATIONS: Final = ("select", "insert", "update", "delete")
+PEOPLE: Final = ("owner", "admin", "developer", "viewer", "stranger")
+
+Actor = Literal["owner", "admin", "developer", "viewer", "stranger", "anonymous", "service"]
+Operation = Literal["select", "insert", "update", "delete"]
+# all: rows of every tenant; own: rows of one's tenant and no other's; none: no such row is found;
+# refused: the statement ends with SQLSTATE 42501
+Verdict = Literal["all", "own", "none", "refused"]
+Verdicts = tuple[Verdict, Verdict, Verdict, Verdict, Verdict, Verdict, Verdict]  # by actor
+
+# fmt: off
+#                       owner      admin      developer  viewer     stranger   anonymous  service
+EVERYBODY: Verdicts = ("all",     "all",     "all",     "all",     "all",     "all",     "all")
+MEMBERS: Verdicts   = ("own",     "own",     "own",     "own",     "none",    "refused", "all")
+ONESELF: Verdicts   = ("own",     "none",    "none",    "none",    "none",    "refused", "all")
+SERVICE: Verdicts   = ("refused", "refused", "refused", "refused", "refused", "refused", "all")
+NOBODY: Verdicts    = ("refused", "refused", "refused", "refused", "refused", "refused", "refused")
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Of one table. `at` finds the row in question: a column, and what of a `Side` it holds.
+
+    `made_by` is the SQL that makes the row for one side, where the scene does not make it
+    already; names in braces are parts of the side, quoted: {owner} {tenant} {api} {version} {key}.
+    `hidden` are columns that people may not read where they may read the row.
+    """
+
+    at: tuple[str, str]
+    select: Verdicts
+    insert: Verdicts = SERVICE
+    update: Verdicts = SERVICE
+    delete: Verdicts = SERVICE
+    hidden: tuple[str, ...] = ()
+    made_by: str = ""
+
+    def of(self, operation: Operation) -> Mapping[str, Verdict]:
+        """Verdict by actor."""
+        verdicts: Verdicts = getattr(self, operation)
+        return dict(zip(ACTORS, verdicts, strict=True))
+
+    @property
+    def only_grows(self) -> bool:
+        """Whether what was written stays, also before the gateway."""
+        return self.update == self.delete == NOBODY
+
+
+MATRIX: Final[Mapping[str, Rights]] = {
+    "plans": Rights(("name", "plan"), EVERYBODY),
+    "user_profiles": Rights(("id", "owner"), ONESELF),
+    "tenants": Rights(("id", "tenant"), MEMBERS),
+    "tenant_members": Rights(("user_id", "owner"), ONESELF),
+    "apis": Rights(("id", "api"), MEMBERS),
+    "api_versions": Rights(("api_id", "api"), MEMBERS, update=NOBODY, delete=NOBODY),
+    "deployments": Rights(("api_id", "api"), MEMBERS, delete=NOBODY),
+    "api_kv": Rights(
+        ("api_id", "api"),
+        MEMBERS,
+        made_by="insert into public.api_kv (api_id, key, value, bytes) values ({api}, 'a', '1', 2)",
+    ),
+    "api_kv_totals": Rights(
+        ("api_id", "api"),
+        MEMBERS,
+        made_by="insert into public.api_kv_totals (api_id) values ({api})",
+    ),
+    "api_secrets": Rights(
+        ("api_id", "api"),
+        MEMBERS,
+        hidden=("value", "bytes", "placeholder", "updated_by"),
+        made_by="insert into public.api_secrets (api_id, name, value, bytes)"
+        " values ({api}, 'TOKEN', 'ciphertext', 8)",
+    ),
+    "consumer_api_keys": Rights(("id", "key"), MEMBERS, hidden=("key_hash",)),
+    "consumer_api_key_apis": Rights(("key_id", "key"), MEMBERS),
+    "api_usage": Rights(("api_id", "api"), MEMBERS, update=NOBODY, delete=NOBODY),
+    "rate_limit_usage": Rights(("subject", "counter"), MEMBERS),
+    "audit_log": Rights(("target_id", "api"), ONESELF, update=NOBODY, delete=NOBODY),
+    "ledger": Rights(("account", "tenant"), MEMBERS, update=NOBODY, delete=NOBODY),
+    "ledger_balances": Rights(
+        ("account", "tenant"), MEMBERS, insert=NOBODY, update=NOBODY, delete=NOBODY
+    ),
+}
+
+# Signature, as `oid::regprocedure` writes it, of each function of schema `public` that people may
+# call, with the reason.
+FUNCTIONS_OF_PEOPLE: Final[Mapping[str, str]] = {}
+
+ADVICE: Final = (
+    "Add it to MATRIX in tests/supabase/matrix.py: who reads it, who writes it, and in `made_by`"
+    " how a row of a tenant is made. Then: python -m tests.supabase.matrix_page >"
+    " docs/row-security.md"
+)
