@@ -67,6 +67,7 @@ from gateway.store.news_redis import RedisNews
 from gateway.store.postgres import PostgresDatabase
 from gateway.store.presence import Presence
 from gateway.store.routes import RouteStore
+from gateway.store.sealing import Seal
 from sandbox.client import ManagerClient
 from sandbox.paths import RunPaths
 
@@ -291,6 +292,7 @@ def _people(stack: AsyncExitStack, secrets: Secrets, store: _Store, public_url: 
         passwords=passwords,
         sessions=sessions,
         refresh_secret=secret_from(secrets.jwt_private_key_pem),
+        seal=Seal(secrets.secrets_key),
         clock=time.time,
     )
     return People(sessions, issuer, jwks_route(tokens))

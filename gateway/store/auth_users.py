@@ -15,14 +15,24 @@ from uuid import UUID
 import asyncpg
 
 from gateway.errors import ConflictError
+from gateway.store.auth_factors import (
+    FACTORS_COLUMN,
+    Factor,
+    FactorStatements,
+    SecondFactorNeededError,
+    any_verified,
+    factors_of,
+    note_method,
+)
 from gateway.store.driver import translated
 
 _ROLE = "supabase_auth_admin"
 _SECONDS = 5.0
 KEEP_ROTATED = timedelta(days=30)  # for so long a copy of a rotated token still ends its session
-_COLUMNS = """u.id, u.email, u.encrypted_password, u.raw_app_meta_data::text as app_metadata,
+_COLUMNS = f"""u.id, u.email, u.encrypted_password, u.raw_app_meta_data::text as app_metadata,
   u.raw_user_meta_data::text as user_metadata, u.email_confirmed_at, u.last_sign_in_at,
-  u.created_at, u.updated_at, coalesce(u.banned_until > now(), false) as banned"""
+  u.created_at, u.updated_at, coalesce(u.banned_until > now(), false) as banned,
+  {FACTORS_COLUMN}"""
 
 _PURGE_SESSIONS = """delete from auth.sessions where id in (
   select id from auth.sessions where not_after <= $1 limit $2)"""
@@ -50,6 +60,7 @@ class Account:
     created_at: datetime
     updated_at: datetime
     banned: bool
+    factors: tuple[Factor, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,8 @@ class AuthSession:
     created_at: datetime
     account: Account
     current: str | None
+    aal: str
+    amr: tuple[tuple[str, int], ...]  # methods and their times, the newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,7 @@ class AuthTransaction:
 
     def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
         self._connection = connection
+        self.factors = FactorStatements(connection)
 
     async def by_email(self, email: str) -> Account | None:
         """The person with this (normalised) address."""
@@ -151,7 +165,7 @@ class AuthTransaction:
         )
 
     async def open_session(
-        self, session_id: UUID, user_id: UUID, origin: Origin, now: datetime
+        self, session_id: UUID, user_id: UUID, origin: Origin, method: str, now: datetime
     ) -> None:
         """A new session without a refresh token yet."""
         await self._connection.execute(
@@ -163,6 +177,7 @@ class AuthTransaction:
             origin.user_agent,
             origin.address,
         )
+        await note_method(self._connection, session_id, method, now)
 
     async def add_token(
         self, fingerprint: str, parent: str | None, session: tuple[UUID, UUID], now: datetime
@@ -194,6 +209,12 @@ class AuthTransaction:
             now,
         )
 
+    async def remove_tokens(self, session_id: UUID) -> None:
+        """Forget all refresh tokens of a session, so that none of them opens it again."""
+        await self._connection.execute(
+            "delete from auth.refresh_tokens where session_id = $1", session_id
+        )
+
     async def lock_session_of(self, fingerprint: str) -> UUID | None:
         """Hold the session of a refresh token, so that rotations come one after the other."""
         value: UUID | None = await self._connection.fetchval(
@@ -221,7 +242,11 @@ class AuthTransaction:
             f"""select s.id as session_id, s.created_at as session_created_at,
                   (select t.token from auth.refresh_tokens t
                     where t.session_id = s.id and t.revoked is not true
-                    order by t.id desc limit 1) as current, {_COLUMNS}
+                    order by t.id desc limit 1) as current, coalesce(s.aal, 'aal1') as aal,
+                  (select coalesce(json_agg(json_build_array(c.authentication_method,
+                      extract(epoch from c.updated_at)::bigint) order by c.updated_at desc),
+                    '[]')::text
+                    from auth.mfa_amr_claims c where c.session_id = s.id) as amr, {_COLUMNS}
                 from auth.sessions s join auth.users u on u.id = s.user_id
                 where s.id = $1 and (s.not_after is null or s.not_after > $2)
                   and u.deleted_at is null""",  # noqa: S608 - a constant
@@ -231,7 +256,12 @@ class AuthTransaction:
         if row is None:
             return None
         return AuthSession(
-            row["session_id"], row["session_created_at"], _account(row), row["current"]
+            row["session_id"],
+            row["session_created_at"],
+            _account(row),
+            row["current"],
+            row["aal"],
+            tuple((method, timestamp) for method, timestamp in json.loads(row["amr"])),
         )
 
     async def places(self, email: str) -> list[str]:
@@ -294,10 +324,17 @@ class AuthUsers:
                 yield AuthTransaction(connection)
 
     async def session_alive(self, session_id: UUID, user_id: UUID, now: datetime) -> bool:
-        """Whether a session is still open and its person may use it."""
+        """Whether a session is still open and its person may use it.
+
+        SecondFactorNeededError when it is, but half of what the person set up is missing.
+        """
         async with self.transaction() as transaction:
             session = await transaction.session(session_id, now)
-        return session is not None and session.account.id == user_id and not session.account.banned
+        if session is None or session.account.id != user_id or session.account.banned:
+            return False
+        if session.aal != "aal2" and any_verified(session.account.factors):
+            raise SecondFactorNeededError
+        return True
 
     async def purge(self, now: datetime, *, at_once: int = 5000) -> int:
         """Remove what is over, some at a time: sessions past their end, tokens rotated long ago.
@@ -332,4 +369,5 @@ def _account(row: asyncpg.Record) -> Account:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         banned=row["banned"],
+        factors=factors_of(row["factors"]),
     )

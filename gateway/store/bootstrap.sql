@@ -180,6 +180,13 @@ create table if not exists auth.mfa_amr_claims (
     unique (session_id, authentication_method)
 );
 
+-- beyond GoTrue: the time step of the last code, so that no code counts twice
+alter table auth.mfa_factors add column if not exists last_totp_step bigint;
+create unique index if not exists mfa_factors_user_friendly_name_unique
+    on auth.mfa_factors (friendly_name, user_id) where trim(friendly_name) <> '';
+create index if not exists mfa_challenges_factor_id_idx on auth.mfa_challenges (factor_id);
+create index if not exists sessions_factor_id_idx on auth.sessions (factor_id);
+
 grant select, references, trigger on auth.users to postgres;
 
 reset role;

@@ -26,6 +26,7 @@ from gateway.auth.issuer.tokens import AccessTokens
 from gateway.auth.sessions import SessionVerifier
 from gateway.store.auth_users import AuthUsers
 from gateway.store.database import Database
+from gateway.store.sealing import Seal
 from tests.support.waiting import until
 
 ISSUER = "http://sandgate.example/auth/v1"
@@ -95,6 +96,11 @@ class RunningIssuer:
         return await self.http.get("/user", headers={"authorization": f"Bearer {access_token}"})
 
 
+def bearer(access_token: str) -> dict[str, str]:
+    """Headers of a request with an access token."""
+    return {"authorization": f"Bearer {access_token}"}
+
+
 async def ban(dsn: str) -> None:
     """Close every account of a test's database for a day; `dsn` is the owner's address."""
     connection = await asyncpg.connect(dsn.replace("//postgres@", "//supabase_auth_admin@"))
@@ -128,6 +134,7 @@ async def running_issuer(
             passwords=passwords,
             sessions=sessions,
             refresh_secret=b"r" * 32,
+            seal=Seal(b"s" * 32),
             clock=clock,
             limits=limits,
             signup=signup,

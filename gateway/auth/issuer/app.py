@@ -7,12 +7,16 @@ from starlette.exceptions import HTTPException
 
 from gateway.auth.issuer.attempts import AttemptLimits, Attempts
 from gateway.auth.issuer.endpoints import Endpoints
+from gateway.auth.issuer.factor_endpoints import FactorEndpoints
+from gateway.auth.issuer.factors import Factors
+from gateway.auth.issuer.granting import Granting
 from gateway.auth.issuer.passwords import Passwords
 from gateway.auth.issuer.rendering import on_expected, on_http, on_unexpected
 from gateway.auth.issuer.service import Issuer, SessionCache
 from gateway.auth.issuer.tokens import AccessTokens
 from gateway.errors import SandgateError
 from gateway.store.auth_users import AuthUsers
+from gateway.store.sealing import Seal
 
 
 def build_issuer(
@@ -22,6 +26,7 @@ def build_issuer(
     passwords: Passwords,
     sessions: SessionCache,
     refresh_secret: bytes,
+    seal: Seal,
     clock: Callable[[], float],
     limits: AttemptLimits | None = None,
     signup: bool = True,
@@ -30,8 +35,10 @@ def build_issuer(
     if len(refresh_secret) < 32:
         raise ValueError("the refresh secret must have at least 32 bytes")
     limits = limits or AttemptLimits()
+    granting = Granting(tokens, clock)
     issuer = Issuer(
         tokens=tokens,
+        granting=granting,
         users=users,
         passwords=passwords,
         sessions=sessions,
@@ -41,8 +48,17 @@ def build_issuer(
         clock=clock,
         signup=signup,
     )
+    factors = Factors(
+        users=users,
+        granting=granting,
+        sessions=sessions,
+        seal=seal,
+        attempts=Attempts(limits.code_seconds, clock),
+        limits=limits,
+    )
+    endpoints = Endpoints(issuer)
     return Starlette(
-        routes=Endpoints(issuer).routes(),
+        routes=[*endpoints.routes(), *FactorEndpoints(factors, endpoints.session).routes()],
         exception_handlers={
             SandgateError: on_expected,
             HTTPException: on_http,

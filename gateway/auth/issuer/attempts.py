@@ -16,7 +16,7 @@ _SUBJECTS = 50_000  # bound on memory; the one left alone longest is forgotten f
 class AttemptLimits:
     """How many attempts within `seconds`; attempts that succeed are given back.
 
-    `place` is for one account from one address.
+    `place` is for one account from one address, `code` for wrong codes of one account in an hour.
     """
 
     account: int = 30
@@ -24,6 +24,8 @@ class AttemptLimits:
     address: int = 200
     session: int = 60
     seconds: float = 300
+    code: int = 10
+    code_seconds: float = 3600
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,17 @@ def user_document(account: Account) -> dict[str, Any]:
                 "email": account.email,
             }
         ],
-        "factors": [],
+        "factors": [
+            {
+                "id": str(factor.id),
+                "friendly_name": factor.friendly_name,
+                "factor_type": "totp",
+                "status": factor.status,
+                "created_at": rfc3339(factor.created_at),
+                "updated_at": rfc3339(factor.updated_at),
+            }
+            for factor in account.factors
+        ],
         "created_at": created,
         "updated_at": rfc3339(account.updated_at),
         "is_anonymous": False,

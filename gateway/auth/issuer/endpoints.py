@@ -1,7 +1,6 @@
 """The issuer's endpoints: parse, ask the service, answer."""
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
 
 from starlette.requests import Request
@@ -19,14 +18,20 @@ from gateway.auth.issuer.errors import (
     WeakPasswordError,
 )
 from gateway.auth.issuer.rendering import answer
-from gateway.auth.issuer.requests import email_of, metadata_of, normal_email, read_object, text_of
+from gateway.auth.issuer.requests import (
+    email_of,
+    metadata_of,
+    normal_email,
+    origin_of,
+    read_object,
+    text_of,
+)
 from gateway.auth.issuer.service import Changes, Issuer, Scope
 from gateway.auth.issuer.tokens import AccessTokens
 from gateway.auth.sessions import bearer
-from gateway.store.auth_users import AuthSession, Origin
+from gateway.store.auth_users import AuthSession
 
 _REFRESH_CHARACTERS = 512
-_AGENT_CHARACTERS = 400
 
 
 def jwks_route(tokens: AccessTokens) -> Route:
@@ -81,12 +86,12 @@ class Endpoints:
 
     async def read_user(self, request: Request) -> Response:
         """`GET /user`."""
-        session = await self._session(request)
+        session = await self.session(request)
         return answer(user_document(session.account))
 
     async def change_user(self, request: Request) -> Response:
         """`PUT /user`: password and data."""
-        session = await self._session(request)
+        session = await self.session(request)
         body = await read_object(request)
         _check_unchanged(body, session)
         changes = Changes(
@@ -102,7 +107,7 @@ class Endpoints:
             scope = Scope(request.query_params.get("scope", "global"))
         except ValueError as error:
             raise ValidationError("Unsupported logout scope") from error
-        await self._issuer.sign_out(await self._session(request), scope)
+        await self._issuer.sign_out(await self.session(request), scope)
         return Response(status_code=204, headers={"cache-control": "no-store"})
 
     async def settings(self, _: Request) -> Response:
@@ -129,25 +134,12 @@ class Endpoints:
         grant = await self._issuer.refresh(token, origin_of(request))
         return answer(session_document(grant))
 
-    async def _session(self, request: Request) -> AuthSession:
+    async def session(self, request: Request) -> AuthSession:
+        """Who asks, by their access token."""
         token = bearer(request.headers.get("authorization"))
         if token is None:
             raise NoAuthorizationError
         return await self._issuer.session(token)
-
-
-def origin_of(request: Request) -> Origin:
-    """Peer address and program of a request."""
-    agent = request.headers.get("user-agent")
-    host = request.client.host if request.client else None
-    return Origin(agent[:_AGENT_CHARACTERS] if agent else None, _address(host))
-
-
-def _address(host: str | None) -> str | None:
-    try:
-        return str(ip_address(host.partition("%")[0])) if host else None
-    except ValueError:
-        return None  # a peer on a Unix socket, or named by a proxy
 
 
 def _optional_text(body: Mapping[str, Any], name: str) -> str | None:

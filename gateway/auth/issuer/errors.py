@@ -125,6 +125,59 @@ class SessionNotFoundError(AuthError):
     title = "Session from session_id claim in JWT does not exist"
 
 
+class InsufficientAalError(AuthError):
+    """The person has a second factor and this session has not confirmed it."""
+
+    status, code = 403, "insufficient_aal"
+    title = "AAL2 required to enroll a new factor"
+
+
+class OneFactorError(InsufficientAalError):
+    """The same, for what opens the account."""
+
+    status = 401
+    title = "AAL2 session is required to update email or password when MFA is enabled."
+
+
+class RemovalRefusedError(InsufficientAalError):
+    """The same, for taking a factor away."""
+
+    status, title = 422, "AAL2 required to unenroll verified factor"
+
+
+class FactorNotFoundError(AuthError):
+    """No such factor of this person."""
+
+    status, code, title = 404, "mfa_factor_not_found", "Factor not found"
+
+
+class FactorNameConflictError(AuthError):
+    """The person has another factor of this name."""
+
+    status, code = 422, "mfa_factor_name_conflict"
+    title = "A factor with this friendly name for this user already exists"
+
+
+class TooManyFactorsError(AuthError):
+    """The person has as many factors as one may have."""
+
+    status, code = 422, "too_many_enrolled_mfa_factors"
+    title = "Maximum number of enrolled factors reached, unenroll to continue"
+
+
+class ChallengeExpiredError(AuthError):
+    """No such challenge, answered already, or too old."""
+
+    status, code = 422, "mfa_challenge_expired"
+    title = "MFA challenge has expired, verify against another challenge or create a new challenge."
+
+
+class CodeRefusedError(AuthError):
+    """A wrong code, or one that was used."""
+
+    status, code, title = 422, "mfa_verification_failed", "Invalid TOTP code entered"
+
+
 class TooManyAttemptsError(AuthError):
     """Too many attempts; carries Retry-After."""
 

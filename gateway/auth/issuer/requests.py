@@ -4,7 +4,9 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any, NoReturn
+from uuid import UUID
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -14,12 +16,15 @@ from gateway.auth.issuer.errors import (
     BodyTooLargeError,
     ValidationError,
 )
+from gateway.store.auth_users import Origin
 
 BODY_BYTES = 64 * 1024
 _BODY_SECONDS = 10.0
 _EMAIL_CHARACTERS = 255
 _METADATA_CHARACTERS = 4096  # it travels in every access token, hence in every request's headers
 _METADATA_DEPTH = 16
+_NAME_CHARACTERS = 100
+_AGENT_CHARACTERS = 400
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _EMAIL = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
 
@@ -56,9 +61,9 @@ def email_of(body: Mapping[str, Any]) -> str:
 
 
 def normal_email(email: str) -> str:
-    """A well-formed address in the form it is stored in."""
+    """A well-formed address in the form it is stored in; letters that look alike are refused."""
     normal = email.strip(" ").lower()
-    if len(normal) > _EMAIL_CHARACTERS or not _EMAIL.fullmatch(normal):
+    if not email.isascii() or len(normal) > _EMAIL_CHARACTERS or not _EMAIL.fullmatch(normal):
         raise ValidationError("Unable to validate email address: invalid format")
     return normal
 
@@ -69,6 +74,34 @@ def text_of(body: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise ValidationError(f"{name} must be a string")
     return value
+
+
+def name_of(body: Mapping[str, Any], name: str) -> str:
+    """A short text for people to read, empty when absent. `Any`: it is JSON."""
+    value = text_of(body, name) if body.get(name) is not None else ""
+    if len(value) > _NAME_CHARACTERS or not (value.isprintable() and storable(value)):
+        raise ValidationError(f"{name} must be at most {_NAME_CHARACTERS} printable characters")
+    return value.strip()
+
+
+def uuid_of(body: Mapping[str, Any], name: str) -> UUID:
+    """A member that has to be an id. `Any`: it is JSON."""
+    try:
+        return UUID(text_of(body, name))
+    except ValueError as error:
+        raise ValidationError(f"{name} must be an UUID") from error
+
+
+def origin_of(request: Request) -> Origin:
+    """Peer address and program of a request."""
+    agent = request.headers.get("user-agent")
+    host = request.client.host if request.client else None
+    return Origin(agent[:_AGENT_CHARACTERS] if agent else None, _address(host))
+
+
+def storable(value: str) -> bool:
+    """Whether Postgres can keep this text."""
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
 
 
 def metadata_of(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +143,7 @@ def _check_values(data: dict[str, Any]) -> None:
 
 
 def _check_text(value: str) -> None:
-    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
+    if not storable(value):
         raise ValidationError("data holds a character that cannot be stored")
 
 
@@ -121,6 +154,13 @@ async def _read(request: Request) -> bytes:
         if len(body) > BODY_BYTES:
             raise BodyTooLargeError
     return bytes(body)
+
+
+def _address(host: str | None) -> str | None:
+    try:
+        return str(ip_address(host.partition("%")[0])) if host else None
+    except ValueError:
+        return None  # a peer on a Unix socket, or named by a proxy
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -11,6 +11,7 @@ from gateway.auth.issuer.attempts import Allowance, AttemptLimits, Attempts, add
 from gateway.auth.issuer.documents import Grant
 from gateway.auth.issuer.errors import (
     InvalidCredentialsError,
+    OneFactorError,
     RefreshTokenNotFoundError,
     RefreshTokenUsedError,
     SamePasswordError,
@@ -19,6 +20,7 @@ from gateway.auth.issuer.errors import (
     UserBannedError,
     UserExistsError,
 )
+from gateway.auth.issuer.granting import Granting, lowered
 from gateway.auth.issuer.passwords import Passwords, check_password, could_be_password
 from gateway.auth.issuer.refresh import (
     Rotation,
@@ -26,11 +28,11 @@ from gateway.auth.issuer.refresh import (
     current_after,
     decide,
     fingerprint,
-    first_token,
     successor,
 )
 from gateway.auth.issuer.requests import check_metadata_size
-from gateway.auth.issuer.tokens import AccessTokens, TokenContents
+from gateway.auth.issuer.tokens import AccessTokens
+from gateway.store.auth_factors import any_verified
 from gateway.store.auth_users import (
     Account,
     AuthSession,
@@ -75,6 +77,7 @@ class Issuer:
     """The use cases over their parts; holds no state of its own."""
 
     tokens: AccessTokens
+    granting: Granting
     users: AuthUsers
     passwords: Passwords
     sessions: SessionCache
@@ -100,7 +103,7 @@ class Issuer:
         try:
             async with self.users.transaction() as transaction:
                 await transaction.add(user_id, email, password_hash, metadata)
-                return await self._open(transaction, user_id, origin)
+                return await self.granting.open(transaction, user_id, origin, "password")
         except EmailTakenError as error:
             raise UserExistsError from error
 
@@ -125,10 +128,12 @@ class Issuer:
             raise SessionNotFoundError
         if session.account.banned:
             raise UserBannedError
-        return session
+        return lowered(session, claims.aal)
 
     async def change(self, session: AuthSession, changes: Changes) -> Account:
         """Change password or metadata; a new password ends all other sessions."""
+        if changes.password is not None:
+            check_assurance(session)
         password_hash = await self._new_hash(session.account, changes)
         user_id = session.account.id
         async with self.users.transaction() as transaction:
@@ -192,17 +197,7 @@ class Issuer:
                 raise InvalidCredentialsError  # changed while it was being checked
             if renewed is not None:
                 await transaction.set_password(account.id, renewed)
-            return await self._open(transaction, account.id, origin)
-
-    async def _open(self, transaction: AuthTransaction, user_id: UUID, origin: Origin) -> Grant:
-        session_id, token, now = uuid4(), first_token(), self._now()
-        await transaction.signed_in(user_id, now)
-        await transaction.open_session(session_id, user_id, origin, now)
-        await transaction.add_token(fingerprint(token), None, (session_id, user_id), now)
-        session = await transaction.session(session_id, now)
-        if session is None:
-            raise UserBannedError
-        return self._grant(session, token)
+            return await self.granting.open(transaction, account.id, origin, "password")
 
     async def _rotate(self, token: str) -> Grant:
         presented = fingerprint(token)
@@ -226,7 +221,7 @@ class Issuer:
         if following is None:
             self.sessions.forget_session(session_id)
             raise RefreshTokenUsedError
-        return self._grant(session, following)
+        return self.granting.grant(session, following)
 
     async def _follow(
         self,
@@ -281,19 +276,6 @@ class Issuer:
             return None
         return await self.passwords.hash(password)
 
-    def _grant(self, session: AuthSession, token: str) -> Grant:
-        issued_at = int(self.clock())
-        contents = TokenContents(
-            user_id=session.account.id,
-            session_id=session.id,
-            email=session.account.email,
-            signed_in_at=int(session.created_at.timestamp()),
-            app_metadata=session.account.app_metadata,
-            user_metadata=session.account.user_metadata,
-        )
-        access_token = self.tokens.issue(contents, issued_at)
-        return Grant(access_token, token, issued_at, session.account)
-
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.clock(), UTC)
 
@@ -306,6 +288,12 @@ class Issuer:
 
     def _account(self, email: str) -> Allowance:
         return Allowance(f"account:{email}", self.limits.account)
+
+
+def check_assurance(session: AuthSession) -> None:
+    """What opens the account is changed only with every factor that it has."""
+    if session.aal != "aal2" and any_verified(session.account.factors):
+        raise OneFactorError
 
 
 def merge_metadata(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

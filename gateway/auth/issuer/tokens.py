@@ -1,7 +1,7 @@
 """Access tokens: issue and verify, ES256 with one key, and the public half as a JWKS."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,7 @@ class Claims:
     email: str
     expires_at: int
     text: str
+    aal: str = "aal1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class TokenContents:
     signed_in_at: int
     app_metadata: Mapping[str, Any]
     user_metadata: Mapping[str, Any]
+    aal: str = "aal1"
+    amr: Sequence[tuple[str, int]] = ()  # method and time, the newest first
 
 
 class AccessTokens:
@@ -68,8 +71,11 @@ class AccessTokens:
             "app_metadata": dict(contents.app_metadata),
             "user_metadata": dict(contents.user_metadata),
             "role": AUDIENCE,
-            "aal": "aal1",
-            "amr": [{"method": "password", "timestamp": contents.signed_in_at}],
+            "aal": contents.aal,
+            "amr": [
+                {"method": method, "timestamp": timestamp}
+                for method, timestamp in contents.amr or (("password", contents.signed_in_at),)
+            ],
             "session_id": str(contents.session_id),
             "is_anonymous": False,
         }
@@ -118,4 +124,5 @@ class AccessTokens:
             email=email,
             expires_at=expires_at,
             text=json.dumps(claims, separators=(",", ":")),
+            aal="aal2" if claims.get("aal") == "aal2" else "aal1",
         )

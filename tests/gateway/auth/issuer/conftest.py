@@ -1,0 +1,59 @@
+"""One issuer for the tests of a module that ask for it: each has people of its own."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.postgres import PostgresDatabase
+from tests.conftest import TEMPLATE
+from tests.support.issuer import RunningIssuer, running_issuer
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def auth_dsn(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """Address of this module's database for the owner of the auth schema."""
+    name = f"test_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(postgres.dsn("supabase_admin"))
+    try:
+        await admin.execute(f"create database {name} template {TEMPLATE} strategy file_copy")
+        yield postgres.dsn("supabase_auth_admin", name)
+        await admin.execute(f"drop database {name} with (force)")
+    finally:
+        await admin.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_database(
+    postgres: EmbeddedPostgres, auth_dsn: str
+) -> AsyncIterator[PostgresDatabase]:
+    """The store on this module's database."""
+    async with await PostgresDatabase.connect(
+        postgres.socket_dir, database=database_of(auth_dsn)
+    ) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_issuer(
+    postgres: EmbeddedPostgres, auth_dsn: str, shared_database: PostgresDatabase
+) -> AsyncIterator[RunningIssuer]:
+    """An issuer with the settings of a fresh installation."""
+    async with running_issuer(
+        str(postgres.socket_dir), database_of(auth_dsn), shared_database
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def email() -> str:
+    """An address that no other test has."""
+    return f"ann-{uuid4().hex[:12]}@example.com"
+
+
+def database_of(dsn: str) -> str:
+    """The name of the database in an address."""
+    return dsn.partition("@/")[2].partition("?")[0]
