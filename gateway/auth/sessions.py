@@ -73,6 +73,7 @@ class SessionVerifier:
             session_id=claims.session_id,
             is_admin=known.is_admin,
             claims=claims.text,
+            token=token,
         )
 
     def forget_session(self, session_id: UUID) -> None:

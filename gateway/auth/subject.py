@@ -1,6 +1,6 @@
 """Who makes this request; always an explicit value, Anonymous included."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 
@@ -18,6 +18,7 @@ class User:
     session_id: UUID
     is_admin: bool
     claims: str  # JSON text of the access token's claims
+    token: str = field(default="", repr=False)  # the access token itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def identity_of(subject: Known) -> Identity:
 def own_identity(subject: Known) -> Identity:
     """People read as themselves, administrators too."""
     if isinstance(subject, User):
-        return Identity("authenticated", subject.claims)
+        return Identity("authenticated", subject.claims, subject.token)
     return SERVICE
 
 

@@ -1,11 +1,11 @@
 """The database as the rest of the gateway sees it: six verbs, JSON in and out.
 
-Two implementations share this protocol: a direct connection (asyncpg) and, later,
-PostgREST. Dates and uuids are strings, money is an integer, exactly as PostgREST sends it.
+Two implementations share this protocol: a direct connection (asyncpg) and PostgREST. Dates
+and uuids are strings, money is an integer, exactly as PostgREST sends it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from gateway.errors import SandgateError, UnavailableError
@@ -25,10 +25,14 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """As whom a statement runs: `service_role`, `authenticated` with claims, or `anon`."""
+    """As whom a statement runs: `service_role`, `authenticated` with claims, or `anon`.
+
+    A database that is not ours believes a person's own token only.
+    """
 
     role: Literal["service_role", "authenticated", "anon"]
     claims: str = "{}"  # JSON text
+    token: str = field(default="", repr=False)  # that the claims are from
 
 
 SERVICE = Identity("service_role")

@@ -1,12 +1,12 @@
 """Everything that is particular to asyncpg: connecting, and its errors in our words."""
 
-import http
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import asyncpg
 
 from gateway.store.database import DatabaseError, DatabaseUnavailableError
+from gateway.store.refusal import refusal
 
 # connection lost, out of resources, operator intervention (shutdown, cancelled by a timeout)
 _AWAY = ("08", "53", "57")
@@ -31,10 +31,4 @@ def from_postgres(error: asyncpg.PostgresError) -> DatabaseError | DatabaseUnava
     if state.startswith(_AWAY) or isinstance(error, asyncpg.PostgresConnectionError):
         return DatabaseUnavailableError()
     message = str(getattr(error, "message", None) or error)
-    refused = DatabaseError(state, message)
-    if state.startswith("PT") and state[2:].isdigit():
-        refused.status = int(state[2:])
-        refused.code = message
-        refused.title = http.HTTPStatus(refused.status).phrase
-        refused.detail = str(getattr(error, "detail", None) or refused.title)
-    return refused
+    return refusal(state, message, getattr(error, "detail", None))

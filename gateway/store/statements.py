@@ -11,7 +11,7 @@ from gateway.store.database import DatabaseError, Filter
 from gateway.store.schema_cache import Function, Schema
 
 MAX_ROWS = 1000
-_IDENTIFIER = re.compile(r"^[a-z_][a-z0-9_]*$")
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
 _UNSTORABLE = re.compile("[\\0\\ud800-\\udfff]")
 _COMPARE = {
     "eq": "=",
@@ -47,6 +47,46 @@ def storable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [storable(item) for item in value]
     return value
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a column."""
+    if not _IDENTIFIER.fullmatch(name):
+        raise ValueError(f"{name!r} is not the name of a column")
+
+
+def even_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns that all rows have; uneven rows are refused."""
+    columns = list(rows[0]) if rows else []
+    if not columns or any(set(row) != set(columns) for row in rows):
+        raise ValueError("rows to insert all have the same columns, at least one")
+    return columns
+
+
+def order_terms(order: str) -> list[tuple[str, str]]:
+    """Columns of an `order`, each with `asc` or `desc`."""
+    terms = []
+    for term in order.split(","):
+        name, _, way = term.strip().partition(".")
+        if way not in ("", "asc", "desc"):
+            raise ValueError(f"{term!r} is not an order")
+        terms.append((name, way or "asc"))
+    return terms
+
+
+def truth_word(value: Any) -> str:
+    """What `is` compares with."""
+    for constant, word in ((None, "null"), (True, "true"), (False, "false")):
+        if value is constant:
+            return word
+    raise ValueError("`is` compares with None, True or False")
+
+
+def text_of(value: Any) -> str:
+    """A value as the text that a column reads; `None` is compared through `is`."""
+    if value is None:
+        raise ValueError("compare with None through `is`")
+    return value if isinstance(value, str) else json_text(value)
 
 
 def select(
@@ -170,8 +210,7 @@ def _function(schema: Schema, name: str, arguments: Mapping[str, Any]) -> Functi
 
 
 def _column(types: Mapping[str, str], table: str, name: str) -> str:
-    if not _IDENTIFIER.match(name):
-        raise ValueError(f"{name!r} is not the name of a column")
+    check_name(name)
     if name not in types:
         raise DatabaseError("42703", f"column {table}.{name} does not exist")
     return f'"{name}"'
@@ -185,9 +224,7 @@ def _selected(types: Mapping[str, str], table: str, columns: str) -> str:
 
 def _insert(schema: Schema, table: str, rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], str]:
     types = _columns_of(schema, table)
-    columns = list(rows[0]) if rows else []
-    if not columns or any(set(row) != set(columns) for row in rows):
-        raise ValueError("rows to insert all have the same columns, at least one")
+    columns = even_columns(rows)
     names = ", ".join(_column(types, table, name) for name in columns)
     return columns, (
         f"insert into public.{table} ({names}) select {names} "
@@ -208,40 +245,22 @@ def _condition(types: Mapping[str, str], table: str, item: Filter, parameters: l
     # an update has the new values in scope as well, so the column is always named with its table
     column, kind = f"target.{quoted}", types[item.column]
     if item.operator == "is":
-        return f"{column} is {_truth(item.value)}"
+        return f"{column} is {truth_word(item.value)}"
     if item.operator == "in":
-        parameters.append(json_text([_text(value) for value in item.value]))
+        parameters.append(json_text([text_of(value) for value in item.value]))
         values = (
             f"select v::{kind} from jsonb_array_elements_text(${len(parameters)}::text::jsonb) v"
         )
         return f"{column} = any(array({values}))"
-    parameters.append(_text(item.value))
+    parameters.append(text_of(item.value))
     cast = "text" if item.operator in ("like", "ilike") else kind
     return f"{column} {_COMPARE[item.operator]} (${len(parameters)}::text)::{cast}"
-
-
-def _truth(value: Any) -> str:
-    for constant, word in ((None, "null"), (True, "true"), (False, "false")):
-        if value is constant:
-            return word
-    raise ValueError("`is` compares with None, True or False")
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        raise ValueError("compare with None through `is`")
-    return value if isinstance(value, str) else json_text(value)
 
 
 def _order(types: Mapping[str, str], table: str, order: str | None) -> str:
     if order is None:
         return ""
-    terms = []
-    for term in order.split(","):
-        name, _, direction = term.strip().partition(".")
-        if direction not in ("", "asc", "desc"):
-            raise ValueError(f"{term!r} is not an order")
-        terms.append(f"{_column(types, table, name)} {direction}".strip())
+    terms = [f"{_column(types, table, name)} {way}" for name, way in order_terms(order)]
     return f" order by {', '.join(terms)}"
 
 

@@ -1,5 +1,8 @@
 """What every implementation of `Database` does alike."""
 
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
@@ -10,16 +13,52 @@ from gateway.store.database import (
     Database,
     DatabaseError,
     Filter,
+    Identity,
     Row,
 )
+from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.postgrest import PostgrestDatabase
+from gateway.store.postgrest_keys import ProjectKeys
+from tests.conftest import TEMPLATE, _administer
+from tests.support.emptying import Fresh
 from tests.support.factories import Person, make_api, make_user, user_identity
+from tests.support.postgrest import anon_key, postgrest, service_key
 
 
-@pytest.fixture(params=["postgres"])
-async def store(request: pytest.FixtureRequest, database: Database) -> Database:
+@pytest.fixture(scope="module")
+def shared(postgres: EmbeddedPostgres) -> Iterator[tuple[str, Fresh]]:
+    """Name of one database for all these tests, since a PostgREST serves only one."""
+    name = f"shared_{uuid4().hex[:12]}"
+    asyncio.run(_administer(postgres, f"create database {name} template {TEMPLATE}"))
+    yield name, asyncio.run(Fresh.of(postgres.dsn("supabase_admin", name)))
+    asyncio.run(_administer(postgres, f"drop database {name} with (force)"))
+
+
+@pytest.fixture
+async def database_name(
+    postgres: EmbeddedPostgres, shared: tuple[str, Fresh]
+) -> AsyncIterator[str]:
+    name, fresh = shared
+    yield name
+    await fresh.restore(postgres.dsn("supabase_admin", name))
+
+
+@pytest.fixture(scope="module")
+def rest(postgres: EmbeddedPostgres, shared: tuple[str, Fresh]) -> Iterator[str]:
+    """Address of a PostgREST on the same database."""
+    with postgrest(postgres.socket_dir, shared[0]) as running:
+        yield running.url
+
+
+@pytest.fixture(params=["postgres", "postgrest"])
+async def store(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[Database]:
     """Each implementation in turn, on the same database."""
-    implementations = {"postgres": database}
-    return implementations[request.param]
+    if request.param == "postgres":
+        yield database
+        return
+    keys = ProjectKeys(service_key(), anon_key())
+    async with PostgrestDatabase.connect(request.getfixturevalue("rest"), keys) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -84,6 +123,14 @@ async def test_select_never_gives_more_than_a_thousand_rows(store: Database) -> 
         (Filter("name", "in", []), []),
         (Filter("name", "like", "%r%e"), ["enterprise", "free"]),
         (Filter("name", "ilike", "PRO"), ["pro"]),
+        (Filter("name", "ilike", "*R*"), []),
+        (Filter("name", "like", "*"), []),
+        (Filter("name", "in", ['a"b', "a,b", "(", "free\\"]), []),
+        (
+            Filter("name", "in", [f"n{number}" for number in range(250)] + ["pro", "free"]),
+            ["free", "pro"],
+        ),
+        (Filter("name", "eq", "null"), []),
         (Filter("name", "is", None), []),
         (Filter("name", "eq", "x' or 'x'='x"), []),
     ],
@@ -108,6 +155,41 @@ async def test_a_value_of_the_wrong_type_is_a_database_error(store: Database) ->
     with pytest.raises(DatabaseError) as caught:
         await store.select("apis", identity=SERVICE, where=[Filter("id", "eq", "no uuid")])
     assert caught.value.sqlstate == "22P02"
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "is_found"),
+    [
+        ("a*b", "A*b", True),
+        ("a.b", "a*b", False),
+        ("axb", "a*b", False),
+        ("a\nb*c(", "A%*_(", True),
+        ("a%b*", r"a\%b*", True),
+        ("axb*", r"a\%b*", False),
+    ],
+)
+async def test_a_star_in_a_pattern_is_a_star(
+    store: Database, person: Person, name: str, pattern: str, is_found: bool
+) -> None:
+    mine = Filter("id", "eq", person.tenant_id)
+    await store.update("tenants", {"name": name}, where=[mine], identity=SERVICE)
+    rows = await store.select(
+        "tenants", identity=SERVICE, where=[mine, Filter("name", "ilike", pattern)]
+    )
+    assert bool(rows) is is_found
+
+
+async def test_long_lists_find_each_row_once(store: Database) -> None:
+    names = [f"p{number:03}" for number in range(230)]
+    await store.insert("plans", [plan(name) for name in names], identity=SERVICE)
+    rows = await store.select(
+        "plans", identity=SERVICE, where=[Filter("name", "in", [*names, *names])]
+    )
+    assert sorted(row["name"] for row in rows) == names
+    few = await store.select(
+        "plans", identity=SERVICE, where=[Filter("name", "in", names)], limit=120
+    )
+    assert len(few) == 120
 
 
 async def test_upsert_inserts_and_then_overwrites(store: Database) -> None:
@@ -162,8 +244,10 @@ async def test_unknown_table_column_and_function(store: Database) -> None:
         await store.select("plans", identity=SERVICE, columns="nothing_here")
     with pytest.raises(DatabaseError) as function:
         await store.rpc("nothing_here", {}, identity=SERVICE)
-    states = [caught.value.sqlstate for caught in (table, column, function)]
-    assert states == ["PGRST205", "42703", "PGRST202"]
+    with pytest.raises(DatabaseError) as stored:
+        await store.insert("plans", [{"nothing_here": 1}], identity=SERVICE)
+    states = [caught.value.sqlstate for caught in (table, column, function, stored)]
+    assert states == ["PGRST205", "42703", "PGRST202", "42703"]
 
 
 async def test_function_with_missing_or_unknown_arguments(store: Database) -> None:
@@ -250,3 +334,60 @@ async def test_text_that_postgres_cannot_hold_is_an_error(store: Database) -> No
     with pytest.raises(DatabaseError) as caught:
         await store.insert("plans", [{"name": "a\0b"}], identity=SERVICE)
     assert caught.value.sqlstate == "22P05"
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+async def test_text_that_postgres_cannot_hold_finds_nothing(store: Database, text: str) -> None:
+    with pytest.raises(DatabaseError):
+        await store.select("plans", identity=SERVICE, where=[Filter("name", "eq", text)])
+    with pytest.raises(DatabaseError):
+        await store.rpc("gateway_route", {"p_ref": text}, identity=SERVICE)
+
+
+async def test_a_function_without_value_answers_none(store: Database) -> None:
+    arguments = {"p_id": str(uuid4())}
+    assert await store.rpc("gateway_left", arguments, identity=SERVICE) is None
+
+
+async def test_a_log_keeps_what_postgres_can_hold(store: Database, person: Person) -> None:
+    api = await make_api(store, person.tenant_id)
+    document = {"title": "a\0b\ud800", "z": 1, "a": [2.5, 10**18]}
+    arguments = {"p_version_id": api.version_id, "p_document": document}
+    assert await store.rpc("set_version_openapi", arguments, identity=SERVICE) is True
+    rows = await store.select(
+        "api_versions",
+        identity=SERVICE,
+        columns="openapi",
+        where=[Filter("id", "eq", api.version_id)],
+    )
+    assert list(rows[0]["openapi"].items()) == [
+        ("title", "a\ufffdb\ufffd"),
+        ("z", 1),
+        ("a", [2.5, 10**18]),
+    ]
+
+
+async def test_both_ways_answer_the_same(
+    store: Database, database: Database, person: Person, dsn: str
+) -> None:
+    stranger = await make_user(dsn)
+    api = await make_api(database, person.tenant_id)
+    asked: list[tuple[str, Identity]] = [
+        (table, identity)
+        for table in ("tenants", "apis", "api_versions", "user_profiles", "plans")
+        for identity in (SERVICE, person.identity, stranger.identity)
+    ]
+    for table, identity in asked:
+        here = await store.select(table, identity=identity)
+        there = await database.select(table, identity=identity)
+        key = json.dumps
+        assert sorted(map(key, here)) == sorted(map(key, there))
+    for function, arguments in (
+        ("gateway_route", {"p_ref": api.slug}),
+        ("gateway_code", {"p_version_id": api.version_id}),
+        ("gateway_key", {"p_key_hash": api.key.key_hash}),
+        ("gateway_generation", {}),
+    ):
+        here = await store.rpc(function, arguments, identity=SERVICE)
+        there = await database.rpc(function, arguments, identity=SERVICE)
+        assert json.dumps(here) == json.dumps(there)

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from gateway.store.database import SERVICE, Database, Identity
+from tests.support.postgrest import token
 
 CODE = "from fastapi import FastAPI\n\napp = FastAPI()\n"
 
@@ -49,9 +50,9 @@ class MadeApi:
 
 
 def user_identity(user_id: str, email: str = "") -> Identity:
-    """`authenticated` with the claims of an access token."""
+    """`authenticated` with the claims of an access token, and with the token itself."""
     claims = {"sub": user_id, "role": "authenticated", "email": email}
-    return Identity("authenticated", json.dumps(claims))
+    return Identity("authenticated", json.dumps(claims), token(claims))
 
 
 async def make_user(dsn: str, email: str | None = None, *, is_admin: bool = False) -> Person:
