@@ -24,6 +24,7 @@ Verdicts = tuple[Verdict, Verdict, Verdict, Verdict, Verdict, Verdict, Verdict] 
 EVERYBODY: Verdicts = ("all",     "all",     "all",     "all",     "all",     "all",     "all")
 MEMBERS: Verdicts   = ("own",     "own",     "own",     "own",     "none",    "refused", "all")
 ONESELF: Verdicts   = ("own",     "none",    "none",    "none",    "none",    "refused", "all")
+SHOWN: Verdicts     = ("own",     "none",    "none",    "none",    "none",    "none",    "all")
 SERVICE: Verdicts   = ("refused", "refused", "refused", "refused", "refused", "refused", "all")
 NOBODY: Verdicts    = ("refused", "refused", "refused", "refused", "refused", "refused", "refused")
 # fmt: on
@@ -60,6 +61,14 @@ class Rights:
 MATRIX: Final[Mapping[str, Rights]] = {
     "plans": Rights(("name", "plan"), EVERYBODY),
     "user_profiles": Rights(("id", "owner"), ONESELF),
+    "public_profiles": Rights(("id", "owner"), SHOWN),
+    "feedback": Rights(
+        ("user_id", "owner"),
+        ONESELF,
+        hidden=("answered_by",),
+        made_by="insert into public.feedback (id, user_id, type, title, text)"
+        " values (gen_random_uuid(), {owner}, 'bug', 'title', 'text')",
+    ),
     "tenants": Rights(("id", "tenant"), MEMBERS),
     "tenant_members": Rights(("user_id", "owner"), ONESELF),
     "apis": Rights(("id", "api"), MEMBERS),
