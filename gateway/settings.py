@@ -3,9 +3,9 @@
 import base64
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRETS_KEY_BYTES = 32
@@ -46,6 +46,17 @@ class Settings(BaseSettings):
     sandbox_idle_seconds: float = Field(default=600, gt=0)
     sandbox_life_seconds: float = Field(default=86_400, ge=60)
     sandbox_start_seconds: float = Field(default=10, gt=0)
+
+    auth_signup: bool = True
+    auth_confirm_email: bool = False
+    auth_site_url: str | None = Field(default=None, pattern=r"^https?://[^\s@?#]+$")
+    auth_redirect_urls: str = Field(default="", pattern=r"^[!-~ ]*$", max_length=8000)
+    smtp_host: str | None = Field(default=None, min_length=1)
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_from: str | None = Field(default=None, pattern=r"^[ -~]+$")
+    smtp_tls: Literal["starttls", "tls", "off"] = "starttls"
 
     trusted_proxies: str = ""
     leak_report_keys: str = ""
@@ -111,6 +122,18 @@ class Settings(BaseSettings):
                 "head -c 32 /dev/urandom | base64"
             )
         return value
+
+    @model_validator(mode="after")
+    def _mail_can_be_sent(self) -> Self:
+        """Half of a mail server is a mistake, and who has to confirm needs a letter."""
+        if (self.smtp_host is None) != (self.smtp_from is None):
+            raise ValueError("SMTP_HOST and SMTP_FROM are set together")
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise ValueError("SMTP_USER and SMTP_PASSWORD are set together")
+        can_send = self.smtp_host is not None or self.environment == "development"
+        if self.auth_confirm_email and not can_send:
+            raise ValueError("AUTH_CONFIRM_EMAIL needs SMTP_HOST outside development")
+        return self
 
     def as_environment(self) -> dict[str, str]:
         """What was set, as variables for a child that cannot read our `.env`."""

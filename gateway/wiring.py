@@ -19,7 +19,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from gateway.auth.issuer.app import build_issuer
+from gateway.auth.issuer.configured import carrier_from, redirects_from
 from gateway.auth.issuer.endpoints import jwks_route
+from gateway.auth.issuer.mail import Outbox
 from gateway.auth.issuer.passwords import Passwords
 from gateway.auth.issuer.refresh import secret_from
 from gateway.auth.issuer.tokens import AccessTokens
@@ -98,7 +100,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     limiter = await _open_limiter(stack, settings, store.database, clock, metrics)
     journal = _open_journal(stack, settings)
     calls = _calls(stack, settings, secrets, store, manager, limiter, journal, metrics, clock)
-    people = _people(stack, secrets, store, public_url)
+    people = _people(stack, settings, secrets, store, public_url)
     peers = Peers(
         RunPaths(run_dir).gateways, settings.gateway_name, metrics, workers=settings.gateway_workers
     )
@@ -275,7 +277,9 @@ def _present(
     _run(stack, presence.run())
 
 
-def _people(stack: AsyncExitStack, secrets: Secrets, store: _Store, public_url: str) -> People:
+def _people(
+    stack: AsyncExitStack, settings: Settings, secrets: Secrets, store: _Store, public_url: str
+) -> People:
     tokens = AccessTokens(
         private_key_pem=secrets.jwt_private_key_pem,
         kid=secrets.jwt_kid,
@@ -286,6 +290,8 @@ def _people(stack: AsyncExitStack, secrets: Secrets, store: _Store, public_url: 
     sessions = SessionVerifier(
         tokens=tokens, sessions=store.users, database=store.database, clock=time.time
     )
+    outbox = Outbox(carrier_from(settings))
+    stack.push_async_callback(outbox.close)
     issuer = build_issuer(
         tokens=tokens,
         users=store.users,
@@ -293,6 +299,10 @@ def _people(stack: AsyncExitStack, secrets: Secrets, store: _Store, public_url: 
         sessions=sessions,
         refresh_secret=secret_from(secrets.jwt_private_key_pem),
         seal=Seal(secrets.secrets_key),
+        outbox=outbox,
+        redirects=redirects_from(settings, public_url),
+        signup=settings.auth_signup,
+        confirm=settings.auth_confirm_email,
         clock=time.time,
     )
     return People(sessions, issuer, jwks_route(tokens))

@@ -24,6 +24,7 @@ from gateway.store.auth_factors import (
     factors_of,
     note_method,
 )
+from gateway.store.auth_links import LinkStatements
 from gateway.store.driver import translated
 
 _ROLE = "supabase_auth_admin"
@@ -32,6 +33,7 @@ KEEP_ROTATED = timedelta(days=30)  # for so long a copy of a rotated token still
 _COLUMNS = f"""u.id, u.email, u.encrypted_password, u.raw_app_meta_data::text as app_metadata,
   u.raw_user_meta_data::text as user_metadata, u.email_confirmed_at, u.last_sign_in_at,
   u.created_at, u.updated_at, coalesce(u.banned_until > now(), false) as banned,
+  u.email_change,
   {FACTORS_COLUMN}"""
 
 _PURGE_SESSIONS = """delete from auth.sessions where id in (
@@ -61,6 +63,7 @@ class Account:
     updated_at: datetime
     banned: bool
     factors: tuple[Factor, ...]
+    new_email: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class AuthTransaction:
     def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
         self._connection = connection
         self.factors = FactorStatements(connection)
+        self.links = LinkStatements(connection)
 
     async def by_email(self, email: str) -> Account | None:
         """The person with this (normalised) address."""
@@ -119,22 +123,30 @@ class AuthTransaction:
         return _account(row) if row else None
 
     async def add(
-        self, user_id: UUID, email: str, password_hash: str, metadata: Mapping[str, Any]
+        self,
+        user_id: UUID,
+        email: str,
+        password_hash: str | None,
+        metadata: Mapping[str, Any],
+        *,
+        confirmed: bool = True,
     ) -> None:
-        """A new person with a confirmed address; EmailTakenError when there is one."""
+        """A new person; EmailTakenError when there is one with this address."""
         try:
             async with self._connection.transaction():
                 await self._connection.execute(
                     """insert into auth.users (id, aud, role, email, encrypted_password,
                          email_confirmed_at, raw_app_meta_data, raw_user_meta_data,
                          created_at, updated_at)
-                       values ($1, 'authenticated', 'authenticated', $2, $3, now(),
+                       values ($1, 'authenticated', 'authenticated', $2, $3,
+                         case when $5 then now() end,
                          '{"provider": "email", "providers": ["email"]}', $4::text::jsonb,
                          now(), now())""",
                     user_id,
                     email,
                     password_hash,
                     json.dumps(metadata),
+                    confirmed,
                 )
         except asyncpg.UniqueViolationError as error:
             raise EmailTakenError from error
@@ -370,4 +382,5 @@ def _account(row: asyncpg.Record) -> Account:
         updated_at=row["updated_at"],
         banned=row["banned"],
         factors=factors_of(row["factors"]),
+        new_email=row["email_change"] or None,
     )

@@ -187,6 +187,41 @@ create unique index if not exists mfa_factors_user_friendly_name_unique
 create index if not exists mfa_challenges_factor_id_idx on auth.mfa_challenges (factor_id);
 create index if not exists sessions_factor_id_idx on auth.sessions (factor_id);
 
+-- otp_hash, attempts and code_challenge are beyond GoTrue
+create table if not exists auth.one_time_tokens (
+    id uuid primary key,
+    user_id uuid not null references auth.users on delete cascade,
+    token_type text not null,
+    token_hash text not null,
+    relates_to text not null,
+    created_at timestamptz not null,
+    updated_at timestamptz not null,
+    otp_hash text,
+    attempts integer not null default 0,
+    code_challenge text
+);
+create unique index if not exists one_time_tokens_user_id_token_type_key
+    on auth.one_time_tokens (user_id, token_type);
+create unique index if not exists one_time_tokens_token_hash_key
+    on auth.one_time_tokens (token_hash);
+create index if not exists one_time_tokens_relates_to_idx on auth.one_time_tokens (relates_to);
+
+create table if not exists auth.flow_state (
+    id uuid primary key,
+    user_id uuid references auth.users on delete cascade,
+    auth_code text,
+    code_challenge_method text,
+    code_challenge text,
+    provider_type text not null,
+    authentication_method text not null,
+    created_at timestamptz,
+    updated_at timestamptz,
+    auth_code_issued_at timestamptz
+);
+create index if not exists flow_state_auth_code_idx on auth.flow_state (auth_code);
+create index if not exists flow_state_user_id_idx on auth.flow_state (user_id);
+create index if not exists flow_state_created_at_idx on auth.flow_state (created_at desc);
+
 grant select, references, trigger on auth.users to postgres;
 
 reset role;

@@ -21,7 +21,9 @@ from supabase_auth import AsyncGoTrueClient
 from gateway.auth.issuer.app import build_issuer
 from gateway.auth.issuer.attempts import AttemptLimits
 from gateway.auth.issuer.endpoints import jwks_route
+from gateway.auth.issuer.mail import Carrier, Outbox
 from gateway.auth.issuer.passwords import Passwords
+from gateway.auth.issuer.redirects import Redirects
 from gateway.auth.issuer.tokens import AccessTokens
 from gateway.auth.sessions import SessionVerifier
 from gateway.store.auth_users import AuthUsers
@@ -29,6 +31,8 @@ from gateway.store.database import Database
 from gateway.store.sealing import Seal
 from tests.support.waiting import until
 
+SITE = "http://sandgate.example"
+APP = "https://app.example/page"
 ISSUER = "http://sandgate.example/auth/v1"
 KID = "test-key"
 VERSIONED = {"x-supabase-api-version": "2024-01-01"}
@@ -118,6 +122,8 @@ async def running_issuer(
     *,
     limits: AttemptLimits | None = None,
     signup: bool = True,
+    confirm: bool = False,
+    carrier: Carrier | None = None,
 ) -> AsyncIterator[RunningIssuer]:
     """An issuer over a migrated database, served until the block ends."""
     async with AsyncExitStack() as stack:
@@ -128,6 +134,8 @@ async def running_issuer(
         passwords = Passwords()
         stack.callback(passwords.close)
         sessions = SessionVerifier(tokens=tokens, sessions=users, database=database, clock=clock)
+        outbox = Outbox(carrier)
+        stack.push_async_callback(outbox.close)
         app = build_issuer(
             tokens=tokens,
             users=users,
@@ -138,6 +146,9 @@ async def running_issuer(
             clock=clock,
             limits=limits,
             signup=signup,
+            confirm=confirm,
+            outbox=outbox,
+            redirects=Redirects(SITE, (APP, f"{APP}/below/**")),
         )
         site = Starlette(routes=[jwks_route(tokens), Mount("/auth/v1", app)])
         url = await stack.enter_async_context(served(site))

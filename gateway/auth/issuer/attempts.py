@@ -16,7 +16,8 @@ _SUBJECTS = 50_000  # bound on memory; the one left alone longest is forgotten f
 class AttemptLimits:
     """How many attempts within `seconds`; attempts that succeed are given back.
 
-    `place` is for one account from one address, `code` for wrong codes of one account in an hour.
+    `place` is for one account from one address, `code` for wrong codes of one account in
+    an hour, `mails` for letters to one address in an hour, one in `mail_seconds`.
     """
 
     account: int = 30
@@ -26,6 +27,8 @@ class AttemptLimits:
     seconds: float = 300
     code: int = 10
     code_seconds: float = 3600
+    mails: int = 10
+    mail_seconds: float = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ def user_document(account: Account) -> dict[str, Any]:
         "confirmed_at": confirmed,
         "phone": "",
         "last_sign_in_at": signed_in,
+        **({"new_email": account.new_email} if account.new_email else {}),
         "app_metadata": dict(account.app_metadata),
         "user_metadata": dict(account.user_metadata),
         "identities": [
@@ -82,12 +83,12 @@ def user_document(account: Account) -> dict[str, Any]:
     }
 
 
-def settings_document(*, signup: bool) -> dict[str, Any]:
+def settings_document(*, signup: bool, confirm: bool) -> dict[str, Any]:
     """What is switched on."""
     return {
         "external": {"email": True, "phone": False, "anonymous_users": False},
         "disable_signup": not signup,
-        "mailer_autoconfirm": True,
+        "mailer_autoconfirm": not confirm,
         "phone_autoconfirm": False,
         "sms_provider": "",
         "saml_enabled": False,

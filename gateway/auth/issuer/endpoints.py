@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.auth.issuer.documents import session_document, settings_document, user_document
+from gateway.auth.issuer.documents import Grant, session_document, settings_document, user_document
 from gateway.auth.issuer.errors import (
     AnonymousDisabledError,
     NoAuthorizationError,
@@ -17,16 +17,16 @@ from gateway.auth.issuer.errors import (
     ValidationError,
     WeakPasswordError,
 )
+from gateway.auth.issuer.link_endpoints import wish_of
 from gateway.auth.issuer.rendering import answer
 from gateway.auth.issuer.requests import (
     email_of,
     metadata_of,
-    normal_email,
     origin_of,
     read_object,
     text_of,
 )
-from gateway.auth.issuer.service import Changes, Issuer, Scope
+from gateway.auth.issuer.service import Changes, Issuer, Scope, check_assurance
 from gateway.auth.issuer.tokens import AccessTokens
 from gateway.auth.sessions import bearer
 from gateway.store.auth_users import AuthSession
@@ -63,16 +63,22 @@ class Endpoints:
         ]
 
     async def sign_up(self, request: Request) -> Response:
-        """`POST /signup`: a Session at once, there is nothing to confirm."""
+        """`POST /signup`: a Session at once, or the User when the address is to be confirmed."""
         body = await read_object(request)
         if not body.get("email"):
             raise PhoneDisabledError if body.get("phone") else AnonymousDisabledError
         if not body.get("password"):
             raise WeakPasswordError("Signup requires a valid password", ["length"])
-        grant = await self._issuer.sign_up(
-            email_of(body), text_of(body, "password"), metadata_of(body), origin_of(request)
+        made = await self._issuer.sign_up(
+            email_of(body),
+            text_of(body, "password"),
+            metadata_of(body),
+            origin_of(request),
+            wish_of(request, body),
         )
-        return answer(session_document(grant))
+        if isinstance(made, Grant):
+            return answer(session_document(made))
+        return answer(user_document(made))
 
     async def token(self, request: Request) -> Response:
         """`POST /token?grant_type=…`: a Session."""
@@ -81,6 +87,8 @@ class Endpoints:
                 return await self._by_password(request)
             case "refresh_token":
                 return await self._by_refresh_token(request)
+            case "pkce":
+                return await self._by_code(request)
             case _:
                 raise ValidationError("unsupported_grant_type")
 
@@ -90,14 +98,16 @@ class Endpoints:
         return answer(user_document(session.account))
 
     async def change_user(self, request: Request) -> Response:
-        """`PUT /user`: password and data."""
+        """`PUT /user`: password and data; an address counts when its mailbox has agreed."""
         session = await self.session(request)
         body = await read_object(request)
-        _check_unchanged(body, session)
+        email = self._new_email(body, session, request)
         changes = Changes(
             password=_optional_text(body, "password"),
             current_password=_optional_text(body, "current_password"),
             metadata=metadata_of(body) if body.get("data") is not None else None,
+            email=email,
+            wish=wish_of(request, body),
         )
         return answer(user_document(await self._issuer.change(session, changes)))
 
@@ -112,7 +122,11 @@ class Endpoints:
 
     async def settings(self, _: Request) -> Response:
         """`GET /settings`."""
-        return JSONResponse(settings_document(signup=self._issuer.signup))
+        return JSONResponse(
+            settings_document(
+                signup=self._issuer.signup, confirm=self._issuer.confirming is not None
+            )
+        )
 
     async def health(self, _: Request) -> Response:
         """`GET /health`: the issuer answers."""
@@ -134,6 +148,25 @@ class Endpoints:
         grant = await self._issuer.refresh(token, origin_of(request))
         return answer(session_document(grant))
 
+    async def _by_code(self, request: Request) -> Response:
+        body = await read_object(request)
+        code, verifier = text_of(body, "auth_code"), text_of(body, "code_verifier")
+        grant = await self._issuer.exchange(code, verifier, origin_of(request))
+        return answer(session_document(grant))
+
+    def _new_email(
+        self, body: Mapping[str, Any], session: AuthSession, request: Request
+    ) -> str | None:
+        """The address to change to; sending the same one again is fine. `Any`: it is JSON."""
+        if body.get("phone"):
+            raise UnsupportedError("Telephone numbers are not supported")
+        email = email_of(body) if body.get("email") else None
+        if email is None or email == session.account.email:
+            return None
+        check_assurance(session)
+        self._issuer.links.admit(email, origin_of(request))
+        return email
+
     async def session(self, request: Request) -> AuthSession:
         """Who asks, by their access token."""
         token = bearer(request.headers.get("authorization"))
@@ -144,12 +177,3 @@ class Endpoints:
 
 def _optional_text(body: Mapping[str, Any], name: str) -> str | None:
     return text_of(body, name) if body.get(name) is not None else None
-
-
-def _check_unchanged(body: Mapping[str, Any], session: AuthSession) -> None:
-    """Address and telephone cannot be changed; sending the same address again is fine."""
-    email = body.get("email")
-    if email and (not isinstance(email, str) or normal_email(email) != session.account.email):
-        raise UnsupportedError("The e-mail address cannot be changed here")
-    if body.get("phone"):
-        raise UnsupportedError("Telephone numbers are not supported")

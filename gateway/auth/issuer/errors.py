@@ -188,6 +188,52 @@ class TooManyAttemptsError(AuthError):
         self.seconds = retry_after
 
 
+class EmailNotConfirmedError(AuthError):
+    """The password is right, the address was never confirmed."""
+
+    code, title = "email_not_confirmed", "Email not confirmed"
+
+
+class EmailDisabledError(AuthError):
+    """This installation cannot send mail."""
+
+    status, code = 422, "email_provider_disabled"
+    title = "This installation sends no mail; the operator has to set SMTP_HOST"
+
+
+class EmailExistsError(AuthError):
+    """The address became somebody else's."""
+
+    status, code = 422, "email_exists"
+    title = "A user with this email address has already been registered"
+
+
+class OtpExpiredError(AuthError):
+    """No such token or code, used already, or too old."""
+
+    status, code, title = 403, "otp_expired", "Token has expired or is invalid"
+
+
+class FlowNotFoundError(AuthError):
+    """No such code to exchange, used already, or too old."""
+
+    status, code = 404, "flow_state_not_found"
+    title = "invalid flow state, no valid flow state found"
+
+
+class BadCodeVerifierError(AuthError):
+    """The code is exchanged by somebody who did not ask for it."""
+
+    code = "bad_code_verifier"
+    title = "code challenge does not match previously saved code verifier"
+
+
+class MailLimitError(TooManyAttemptsError):
+    """A letter went to this address a moment ago, or too many did."""
+
+    code, title = "over_email_send_rate_limit", "For security purposes, ask for mail less often"
+
+
 class BusyError(AuthError):
     """More passwords wait for their check than can be done in time."""
 

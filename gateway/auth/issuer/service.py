@@ -8,8 +8,12 @@ from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from gateway.auth.issuer.attempts import Allowance, AttemptLimits, Attempts, address_subject
+from gateway.auth.issuer.confirming import Confirming
 from gateway.auth.issuer.documents import Grant
 from gateway.auth.issuer.errors import (
+    BadCodeVerifierError,
+    EmailNotConfirmedError,
+    FlowNotFoundError,
     InvalidCredentialsError,
     OneFactorError,
     RefreshTokenNotFoundError,
@@ -21,6 +25,7 @@ from gateway.auth.issuer.errors import (
     UserExistsError,
 )
 from gateway.auth.issuer.granting import Granting, lowered
+from gateway.auth.issuer.links import Links, Wish
 from gateway.auth.issuer.passwords import Passwords, check_password, could_be_password
 from gateway.auth.issuer.refresh import (
     Rotation,
@@ -70,6 +75,8 @@ class Changes:
     password: str | None
     current_password: str | None
     metadata: Mapping[str, Any] | None
+    email: str | None = None
+    wish: Wish = Wish()  # noqa: RUF009 - a frozen value
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +93,18 @@ class Issuer:
     refresh_secret: bytes
     clock: Callable[[], float]
     signup: bool
+    links: Links
+    confirming: Confirming | None  # None: an address counts without proof
 
     async def sign_up(
-        self, email: str, password: str, metadata: Mapping[str, Any], origin: Origin
-    ) -> Grant:
-        """A new person, signed in at once."""
+        self, email: str, password: str, metadata: Mapping[str, Any], origin: Origin, wish: Wish
+    ) -> Grant | Account:
+        """A new person, signed in at once or waiting for the letter."""
         if not self.signup:
             raise SignupDisabledError
         check_password(password)
+        if self.confirming is not None:
+            return await self.confirming.sign_up(email, password, metadata, origin, wish)
         self.attempts.take([self._address(origin)])
         async with self.users.transaction() as transaction:
             if await transaction.by_email(email) is not None:
@@ -119,6 +130,12 @@ class Issuer:
         with self.attempts.counted([self._address(origin)], failures):
             return await self._rotate(token)
 
+    async def exchange(self, code: str, verifier: str, origin: Origin) -> Grant:
+        """The session of an opened link."""
+        failures = (FlowNotFoundError, BadCodeVerifierError)
+        with self.attempts.counted([self._address(origin)], failures):
+            return await self.links.exchange(code, verifier, origin)
+
     async def session(self, access_token: str) -> AuthSession:
         """The living session of an access token, asked of the store every time."""
         claims = self.tokens.verify(access_token, self.clock())
@@ -132,7 +149,7 @@ class Issuer:
 
     async def change(self, session: AuthSession, changes: Changes) -> Account:
         """Change password or metadata; a new password ends all other sessions."""
-        if changes.password is not None:
+        if changes.password is not None or changes.email is not None:
             check_assurance(session)
         password_hash = await self._new_hash(session.account, changes)
         user_id = session.account.id
@@ -146,9 +163,13 @@ class Issuer:
                 await transaction.set_metadata(user_id, merged)
             if password_hash is not None:
                 await transaction.set_password(user_id, password_hash)
+                await transaction.links.forget(user_id)
                 await transaction.end_sessions(user_id, but=session.id)
-            changed = await transaction.lock(user_id)
         self.sessions.forget_user(user_id)
+        if changes.email is not None:
+            await self.links.change_address(account, changes.email, changes.wish)
+        async with self.users.transaction() as transaction:
+            changed = await transaction.lock(user_id)
         if changed is None:
             raise SessionNotFoundError
         return changed
@@ -190,6 +211,8 @@ class Issuer:
             raise InvalidCredentialsError
         if account.banned:
             raise UserBannedError
+        if account.confirmed_at is None:
+            raise EmailNotConfirmedError
         renewed = await self._renewed(password, stored)
         async with self.users.transaction() as transaction:
             locked = await transaction.lock(account.id)

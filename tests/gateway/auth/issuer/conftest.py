@@ -11,6 +11,7 @@ from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.postgres import PostgresDatabase
 from tests.conftest import TEMPLATE
 from tests.support.issuer import RunningIssuer, running_issuer
+from tests.support.post import Mailbox
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -46,6 +47,22 @@ async def shared_issuer(
         str(postgres.socket_dir), database_of(auth_dsn), shared_database
     ) as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def mailing_issuer(
+    postgres: EmbeddedPostgres, auth_dsn: str, shared_database: PostgresDatabase
+) -> AsyncIterator[tuple[RunningIssuer, Mailbox]]:
+    """An issuer where an address is to be confirmed, and the letters it sends."""
+    mailbox = Mailbox()
+    async with running_issuer(
+        str(postgres.socket_dir),
+        database_of(auth_dsn),
+        shared_database,
+        confirm=True,
+        carrier=mailbox,
+    ) as running:
+        yield running, mailbox
 
 
 @pytest.fixture
