@@ -15,6 +15,7 @@ from tests.support.factories import (
     MadeApi,
     add_member,
     make_api,
+    make_invitation,
     make_secret,
     make_tenant,
     make_user,
@@ -43,6 +44,7 @@ MATRIX: Mapping[str, tuple[Sight, Sight, Sight, Sight, Sight]] = {
     "ledger": ("sees", "sees", "empty", "denied", "sees"),
     "ledger_balances": ("sees", "sees", "empty", "denied", "sees"),
     "api_secrets": ("sees", "sees", "empty", "denied", "sees"),
+    "tenant_invitations": ("sees", "empty", "empty", "denied", "sees"),
 }
 WHOLE_TABLES = [table for table in MATRIX if table != "plans"]
 
@@ -70,6 +72,8 @@ async def scene(database: Database, dsn: str) -> Scene:
     for api_id in (api.id, theirs.id):
         await make_secret(database, api_id, "TOKEN", hosts=None)
         await KvStore(database).set(api_id, "key", "1")
+    for tenant, by in ((team, owner), (await make_tenant(database, stranger), stranger)):
+        await make_invitation(database, tenant, "invited@example.com", by)
     return Scene(
         identities={
             "owner": owner.identity,
@@ -81,6 +85,7 @@ async def scene(database: Database, dsn: str) -> Scene:
         columns={
             "consumer_api_keys": "id,name,display",
             "api_secrets": "api_id,name,hosts,created_at,updated_at",
+            "tenant_invitations": "id,tenant_id,email,role,expires_at",
         },
         rows={
             "plans": ("name", "free"),
@@ -100,6 +105,7 @@ async def scene(database: Database, dsn: str) -> Scene:
             "ledger": ("account", team),
             "ledger_balances": ("account", team),
             "api_secrets": ("api_id", api.id),
+            "tenant_invitations": ("tenant_id", team),
         },
         api=api,
     )
@@ -157,6 +163,18 @@ async def test_what_a_secret_is_is_readable_by_the_gateway_alone(
     with pytest.raises(DatabaseError) as caught:
         await database.select("api_secrets", identity=scene.identities[actor], columns=columns)
     assert caught.value.sqlstate == "42501"
+
+
+@pytest.mark.parametrize("columns", ["token_hash", "id,token_hash", "*"])
+async def test_the_hash_of_an_invitation_is_read_by_nobody(
+    database: Database, scene: Scene, columns: str
+) -> None:
+    for actor in ("owner", "member", "stranger", "anonymous"):
+        with pytest.raises(DatabaseError) as caught:
+            await database.select(
+                "tenant_invitations", identity=scene.identities[actor], columns=columns
+            )
+        assert caught.value.sqlstate == "42501"
 
 
 @pytest.mark.parametrize("actor", ["owner", "member", "stranger", "anonymous"])
