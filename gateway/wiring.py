@@ -44,6 +44,7 @@ from gateway.metering.syncing import Fsync
 from gateway.metrics import Metrics
 from gateway.operations.crash_loops import CrashLoops
 from gateway.operations.health import Ending, Part, Probe
+from gateway.operations.mail import LoggedMail
 from gateway.operations.ports import Services
 from gateway.operations.turns import Turns
 from gateway.proxy.activate import Activation
@@ -116,6 +117,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
                 key_secret=secrets.key_hash_secret,
                 code_bytes=settings.code_bytes,
                 turns=Turns(folder=RunPaths(run_dir).gateways),
+                mailer=LoggedMail(shows_text=settings.environment == "development"),
             ),
             sessions=people.sessions,
             admin_key=secrets.admin_api_key.get_secret_value(),

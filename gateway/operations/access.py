@@ -133,6 +133,15 @@ async def require_running_tenant(services: Services, subject: Known, tenant_id: 
     _refuse_suspended(subject, row)
 
 
+async def require_operation(
+    services: Services, subject: Known, tenant_id: UUID, operation: Operation
+) -> None:
+    """Refuse who may not do it, whether or not the tenant is suspended."""
+    row = await tenants.find(services.database, tenant_id)
+    if row is None or not await _permitted(services, subject, tenant_id, operation):
+        raise TenantNotFoundError
+
+
 def parse_ref(ref: str) -> UUID | str | None:
     """An id, else a slug, else nothing that could exist."""
     try:

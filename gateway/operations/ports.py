@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.limits.types import Limit, LimitState
+from gateway.operations.mail import LoggedMail, Mailer
 from gateway.operations.turns import Turns
 from gateway.store.bundles import BundleStore
 from gateway.store.database import Database
@@ -102,3 +103,4 @@ class Services:
     key_secret: bytes
     code_bytes: int
     turns: Turns = field(default_factory=Turns)
+    mailer: Mailer = field(default_factory=LoggedMail)

@@ -23,6 +23,7 @@ Verdicts = tuple[Verdict, Verdict, Verdict, Verdict, Verdict, Verdict, Verdict] 
 #                       owner      admin      developer  viewer     stranger   anonymous  service
 EVERYBODY: Verdicts = ("all",     "all",     "all",     "all",     "all",     "all",     "all")
 MEMBERS: Verdicts   = ("own",     "own",     "own",     "own",     "none",    "refused", "all")
+MANAGERS: Verdicts  = ("own",     "own",     "none",    "none",    "none",    "refused", "all")
 ONESELF: Verdicts   = ("own",     "none",    "none",    "none",    "none",    "refused", "all")
 SHOWN: Verdicts     = ("own",     "none",    "none",    "none",    "none",    "none",    "all")
 SERVICE: Verdicts   = ("refused", "refused", "refused", "refused", "refused", "refused", "all")
@@ -71,6 +72,18 @@ MATRIX: Final[Mapping[str, Rights]] = {
     ),
     "tenants": Rights(("id", "tenant"), MEMBERS),
     "tenant_members": Rights(("user_id", "owner"), ONESELF),
+    "tenant_invitations": Rights(
+        ("tenant_id", "tenant"),
+        MANAGERS,
+        insert=NOBODY,
+        update=NOBODY,
+        delete=NOBODY,
+        hidden=("token_hash",),
+        made_by="insert into public.tenant_invitations"
+        " (id, tenant_id, email, role, token_hash, expires_at)"
+        " values (gen_random_uuid(), {tenant}, 'invited@example.com', 'viewer',"
+        " encode(sha256(convert_to({tenant}, 'UTF8')), 'hex'), now() + interval '7 days')",
+    ),
     "apis": Rights(("id", "api"), MEMBERS),
     "api_versions": Rights(("api_id", "api"), MEMBERS, update=NOBODY, delete=NOBODY),
     "deployments": Rights(("api_id", "api"), MEMBERS, delete=NOBODY),

@@ -18,6 +18,8 @@ class Tenants:
 
     tenants: list[dict[str, Any]] = field(default_factory=list)
     members: list[dict[str, Any]] = field(default_factory=list)
+    invitations: list[dict[str, Any]] = field(default_factory=list)
+    mails: bool = False
     bodies: list[Any] = field(default_factory=list)
 
     def make(self, name: str, **more: Any) -> dict[str, Any]:
@@ -36,6 +38,7 @@ def add_routes(app: FastAPI, state: Callable[[], Tenants]) -> None:
     """The routes; `state` is asked anew for each request."""
     add_tenants(app, state)
     add_members(app, state)
+    add_invitations(app, state)
 
 
 def add_tenants(app: FastAPI, state: Callable[[], Tenants]) -> None:
@@ -100,4 +103,30 @@ def add_members(app: FastAPI, state: Callable[[], Tenants]) -> None:
     @app.delete("/api/tenants/{tenant_id}/members/{user_id}")
     async def remove(user_id: str) -> Response:
         state().members[:] = [each for each in state().members if each["user_id"] != user_id]
+        return Response(status_code=204)
+
+
+def add_invitations(app: FastAPI, state: Callable[[], Tenants]) -> None:
+    """One route a command."""
+
+    @app.post("/api/tenants/invitations/accept")
+    async def accept(request: Request) -> dict[str, Any]:
+        state().bodies.append(await request.json())
+        return {**state().tenants[-1], "role": "viewer"}
+
+    @app.post("/api/tenants/{tenant_id}/invitations")
+    async def invite(request: Request) -> Response:
+        body = await request.json()
+        state().bodies.append(body)
+        made = {"id": str(uuid4()), "status": "open", "expires_at": "soon", **body}
+        state().invitations.append(made)
+        return JSONResponse({**made, "token": "sgi_secret", "mailed": state().mails}, 201)
+
+    @app.get("/api/tenants/{tenant_id}/invitations")
+    async def listing() -> dict[str, Any]:
+        return {"items": state().invitations}
+
+    @app.delete("/api/tenants/{tenant_id}/invitations/{invitation_id}")
+    async def revoke(invitation_id: str) -> Response:
+        state().invitations[:] = [i for i in state().invitations if i["id"] != invitation_id]
         return Response(status_code=204)

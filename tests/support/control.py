@@ -36,6 +36,20 @@ class RecordedChanges:
 
 
 @dataclass(slots=True)
+class KeptMail:
+    """What was sent, as (to, subject, text); `works` false is a post that takes nothing."""
+
+    sent: list[tuple[str, str, str]] = field(default_factory=list)
+    works: bool = True
+
+    async def send(self, to: str, subject: str, text: str) -> bool:
+        """Keep it."""
+        if self.works:
+            self.sent.append((to, subject, text))
+        return self.works
+
+
+@dataclass(slots=True)
 class KnownSessions:
     """Tokens of the people of this test."""
 
@@ -57,6 +71,7 @@ class World:
         self.now = 1_800_000_000.0
         self.sandboxes = MemorySandboxes()
         self.changes = RecordedChanges()
+        self.mail = KeptMail()
         self.sessions = KnownSessions()
         self.limiter = MemoryLimiter(lambda: self.now)
         self.bundles = BundleStore(database, SECRETS_KEY)
@@ -69,6 +84,7 @@ class World:
             clock=lambda: self.now,
             key_secret=KEY_SECRET,
             code_bytes=100_000,
+            mailer=self.mail,
         )
         self.app = build_control(
             ControlServices(

@@ -213,6 +213,18 @@ async def make_feedback(database: Database, user_id: str, **more: Any) -> str:
     return str(values["id"])
 
 
+async def make_invitation(
+    database: Database, tenant_id: str, email: str, by: Person, *, role: str = "developer"
+) -> str:
+    """An open invitation; answers its id. Its token's hash is made of the id."""
+    invitation_id = str(uuid4())
+    values = {"id": invitation_id, "tenant_id": tenant_id, "email": email, "role": role}
+    values |= {"token_hash": hashlib.sha256(invitation_id.encode()).hexdigest()}
+    more = {"days": 7, "most": 100, "actor": by.id}
+    await database.rpc("invite_member", {"p": {**values, **more}}, identity=SERVICE)
+    return invitation_id
+
+
 def usage_call(api: MadeApi, at: float, /, **changed: Any) -> dict[str, Any]:
     """One call as `record_usage` takes it."""
     call = {

@@ -3,6 +3,7 @@
 import typer
 
 from gateway.cli.client import account, apis, deploy, isolation, money, settings
+from gateway.cli.client.invite import invite_app
 from gateway.cli.client.keys import keys_app
 from gateway.cli.client.members import members_app
 from gateway.cli.client.secrets import secret_app
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(secret_app, name="secret")
     app.add_typer(tenants_app, name="tenants")
     app.add_typer(members_app, name="members")
+    app.add_typer(invite_app, name="invite")
     app.command("egress")(isolation.egress)
     app.command("sandboxes")(isolation.sandboxes)
     app.command("settings")(settings.settings)
