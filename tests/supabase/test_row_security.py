@@ -14,6 +14,7 @@ from gateway.store.kv import KvStore
 from tests.support.factories import (
     MadeApi,
     add_member,
+    add_usage_day,
     make_api,
     make_secret,
     make_tenant,
@@ -38,6 +39,7 @@ MATRIX: Mapping[str, tuple[Sight, Sight, Sight, Sight, Sight]] = {
     "consumer_api_keys": ("sees", "sees", "empty", "denied", "sees"),
     "consumer_api_key_apis": ("sees", "sees", "empty", "denied", "sees"),
     "api_usage": ("sees", "sees", "empty", "denied", "sees"),
+    "usage_days": ("sees", "sees", "empty", "denied", "sees"),
     "rate_limit_usage": ("sees", "sees", "empty", "denied", "sees"),
     "audit_log": ("sees", "empty", "empty", "denied", "sees"),
     "ledger": ("sees", "sees", "empty", "denied", "sees"),
@@ -67,6 +69,7 @@ async def scene(database: Database, dsn: str) -> Scene:
     call = usage_call(api, time.time(), limits=[[f"tenant:{team}", "hour"]])
     paid = usage_call(api, time.time(), tenant_id=str(uuid4()), price_nano_usd=5)
     await database.rpc("record_usage", {"p_calls": [call, paid]}, identity=SERVICE)
+    await add_usage_day(dsn, api)
     for api_id in (api.id, theirs.id):
         await make_secret(database, api_id, "TOKEN", hosts=None)
         await KvStore(database).set(api_id, "key", "1")
@@ -95,6 +98,7 @@ async def scene(database: Database, dsn: str) -> Scene:
             "consumer_api_keys": ("id", api.key.id),
             "consumer_api_key_apis": ("key_id", api.key.id),
             "api_usage": ("api_id", api.id),
+            "usage_days": ("api_id", api.id),
             "rate_limit_usage": ("subject", f"tenant:{team}"),
             "audit_log": ("target_id", api.id),
             "ledger": ("account", team),
