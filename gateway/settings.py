@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     egress_bytes: int = Field(default=100 * 1024 * 1024, ge=1)
 
     code_bytes: int = Field(default=1024 * 1024, ge=1)
+    usage_months: int = Field(default=14, ge=1, le=1200)
     journal_seconds: float = Field(default=0.5, gt=0)
     journal_fsync: Literal["off", "interval", "always"] = "interval"
 

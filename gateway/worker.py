@@ -13,6 +13,7 @@ from gateway.data.server import serving_data
 from gateway.errors import SandgateError
 from gateway.logs import configure
 from gateway.metering.drain import Drain
+from gateway.metering.retention import retire
 from gateway.settings import Settings
 from gateway.store.auth_users import AuthUsers
 from gateway.store.database import SERVICE, Database
@@ -59,6 +60,9 @@ async def work(settings: Settings, run_dir: Path | None = None) -> None:
             asyncio.create_task(drain.run(), name="drain"),
             asyncio.create_task(again_and_again(lambda: housekeeping(database)), name="house"),
             asyncio.create_task(again_and_again(lambda: purge_sessions(users)), name="sessions"),
+            asyncio.create_task(
+                again_and_again(lambda: retire(database, settings.usage_months)), name="retention"
+            ),
         ]
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -80,7 +84,7 @@ async def _serve_data(stack: AsyncExitStack, postgres: EmbeddedPostgres, run_dir
     await stack.enter_async_context(serving_data(RunPaths(run_dir).data_socket, KvStore(database)))
 
 
-async def again_and_again(action: Callable[[], Awaitable[None]]) -> None:
+async def again_and_again(action: Callable[[], Awaitable[object]]) -> None:
     """Hourly while it works, soon again while the database is away."""
     while True:
         try:

@@ -35,7 +35,7 @@ async def backup(
     data_dir = settings.data_dir
     if not data_dir.is_dir():
         raise BackupError(f"There is nothing in {data_dir}; set SANDGATE_DATA_DIR.")
-    with explained(target, "the backup was not made"), _fresh(target, overwrite) as file:
+    with explained(target, "the backup was not made"), fresh(target, overwrite) as file:
         async with running_postgres(data_dir) as server:
             return await _write(file, settings, server, with_secrets=with_secrets, say=say)
 
@@ -103,7 +103,7 @@ def _content(path: Path) -> Iterator[bytes]:
 
 
 @contextmanager
-def _fresh(target: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+def fresh(target: Path, overwrite: bool) -> Iterator[IO[bytes]]:
     """A private file that becomes `target` when all went well; what a killed one left goes."""
     if target.is_dir():
         raise BackupError(f"{target} is a directory; name a file.")
@@ -115,7 +115,7 @@ def _fresh(target: Path, overwrite: bool) -> Iterator[IO[bytes]]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BackupError(f"Another backup to {target} runs; wait for it.") from error
+            raise BackupError(f"Another command writes {target}; wait for it.") from error
         try:
             os.fchmod(file.fileno(), 0o600)
             file.truncate(0)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -61,3 +62,46 @@ def register(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> No
 
         chosen = settings()
         run(lambda: restore(chosen, file, replace=replace, say=say))
+
+    @app.command("export-tenant")
+    def export_tenant_command(
+        tenant: Annotated[UUID, typer.Argument(help="id of the tenant")],
+        file: Annotated[Path, typer.Argument(help="the ZIP to write, 0600")],
+        overwrite: Annotated[
+            bool, typer.Option("--overwrite", help="take the place of an older file")
+        ] = False,
+    ) -> None:
+        """Write everything of a tenant into one ZIP of JSON, CSV and code, of one moment."""
+        from gateway.cli.tenant_data import export_tenant
+
+        chosen = settings()
+
+        async def action() -> None:
+            await export_tenant(chosen, tenant, file, overwrite=overwrite, say=say)
+            say(f"{file} is whole")
+
+        run(action)
+
+    @app.command("delete-tenant")
+    def delete_tenant_command(
+        tenant: Annotated[UUID, typer.Argument(help="id of the tenant")],
+        person: Annotated[
+            bool,
+            typer.Option("--person", help="a personal tenant, together with its person"),
+        ] = False,
+        confirm: Annotated[
+            str | None, typer.Option(help="the tenant's name, instead of being asked for it")
+        ] = None,
+    ) -> None:
+        """Delete a tenant with its APIs, keys and data; says first what goes and what is kept.
+
+        Ledger, calls without paths and the audit log stay for the books. When it was cut off,
+        repeat it.
+        """
+        from gateway.cli.tenant_data import delete_tenant
+
+        def ask(question: str) -> str:
+            return confirm if confirm is not None else str(typer.prompt(question))
+
+        chosen = settings()
+        run(lambda: delete_tenant(chosen, tenant, person=person, confirm=ask, say=say))

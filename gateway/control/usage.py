@@ -18,7 +18,7 @@ async def api_analytics(
     api_id: str,
     services: Ops,
     subject: Signed,
-    days: Annotated[int, Query(ge=1, le=90)] = 7,
+    days: Annotated[int, Query(ge=1, le=3660)] = 7,
 ) -> AnalyticsView:
     """Calls, errors, times and bytes of one API, by day, version, key and path."""
     found = await usage.api_analytics(services, subject, api_id, days)

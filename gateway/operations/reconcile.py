@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.metering import segments
-from gateway.store import ledger
+from gateway.store import ledger, usage
 from gateway.store.database import Database
 
 SHOWN = 200  # differences and pending calls that are listed; all are counted
@@ -55,6 +55,7 @@ async def reconcile(
 ) -> Reconciliation:
     """Look at the calls of the last days, all balances, and the counters of the last day."""
     since = (now or datetime.now(UTC)) - timedelta(days=days)
+    since = max(since, await usage.kept_since(database) or since)  # before it there are sums only
     journal = await _journal(database, folder)
     found = await ledger.reconcile(database, since)
     return Reconciliation(

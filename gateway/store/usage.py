@@ -1,6 +1,6 @@
 """Sums over recorded calls."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from gateway.store.database import SERVICE, Database, Row
@@ -9,5 +9,19 @@ from gateway.store.database import SERVICE, Database, Row
 async def analytics(database: Database, api_id: UUID, since: datetime) -> Row:
     """Calls of one API since a time, by day, version, key and path."""
     arguments = {"p_api_id": str(api_id), "p_since": since.isoformat()}
-    sums: Row = await database.rpc("api_analytics", arguments, identity=SERVICE)
+    sums: Row = await database.rpc("api_usage_sums", arguments, identity=SERVICE)
     return sums
+
+
+async def retire(database: Database, keep: date) -> Row | None:
+    """Sum up some calls of before this month; None when none are left, or another does it."""
+    step: Row | None = await database.rpc(
+        "retire_usage", {"p_month": keep.isoformat()}, identity=SERVICE
+    )
+    return step
+
+
+async def kept_since(database: Database) -> datetime | None:
+    """From when on every call is there by itself; None when none was summed up yet."""
+    since: str | None = await database.rpc("usage_kept_since", {}, identity=SERVICE)
+    return None if since is None else datetime.fromisoformat(since)

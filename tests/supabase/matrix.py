@@ -107,6 +107,15 @@ MATRIX: Final[Mapping[str, Rights]] = {
     "consumer_api_keys": Rights(("id", "key"), MEMBERS, hidden=("key_hash",)),
     "consumer_api_key_apis": Rights(("key_id", "key"), MEMBERS),
     "api_usage": Rights(("api_id", "api"), MEMBERS, update=NOBODY, delete=NOBODY),
+    "usage_days": Rights(
+        ("api_id", "api"),
+        MEMBERS,
+        insert=NOBODY,
+        update=NOBODY,
+        delete=NOBODY,
+        made_by="insert into public.usage_days values ({api}, '2026-01-01', {key}, 1, {tenant},"
+        " {tenant}, 1, 0, 0, 10, 20, 0, jsonb_build_object(150, 1))",
+    ),
     "rate_limit_usage": Rights(("subject", "counter"), MEMBERS),
     "audit_log": Rights(("target_id", "api"), ONESELF, update=NOBODY, delete=NOBODY),
     "ledger": Rights(("account", "tenant"), MEMBERS, update=NOBODY, delete=NOBODY),

@@ -245,3 +245,19 @@ def usage_call(api: MadeApi, at: float, /, **changed: Any) -> dict[str, Any]:
         "limits": [[f"tenant:{api.key.tenant_id}", "hour"]],
     }
     return {**call, **changed}
+
+
+async def add_usage_day(dsn: str, api: MadeApi) -> None:
+    """One call of long ago, of which a sum is left."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(
+            "insert into public.usage_days values"
+            " ($1, '2026-01-01', $2, 1, $3, $4, 1, 0, 0, 10, 20, 0, jsonb_build_object(150, 1))",
+            UUID(api.id),
+            UUID(api.key.id),
+            UUID(api.tenant_id),
+            UUID(api.key.tenant_id),
+        )
+    finally:
+        await connection.close()

@@ -1,0 +1,159 @@
+"""`sandgate export-tenant` and `sandgate delete-tenant`."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from uuid import UUID
+
+from gateway.cli.admin import running_postgres
+from gateway.cli.backup import Say, explained, fresh, size_text
+from gateway.cli.failures import CommandError
+from gateway.settings import Settings
+from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.tenant_data import Holdings, TenantData
+
+_DEFLATED = zipfile.ZIP_DEFLATED
+_AS_CSV = {"api_usage", "usage_days", "ledger"}  # long ones
+KEPT = (
+    "kept for the books: ledger entries and balances, calls without their paths and sums by day "
+    "(the ledger is checked against them), and the audit log"
+)
+_README = """Everything that Sandgate has of one tenant, of one moment.
+
+tenant.json   which tenant, when, by which release
+data/         one file a table: a list of rows (JSON) or rows with a line of names (CSV);
+              times in UTC, money in nano-USD
+code/         <slug>/v<n>.py, the code of each version of each API
+
+Not in here, because nobody can read them: keys (only hashes are stored) and the values of
+secrets (their names are in data/api_secrets.json).
+"""
+
+
+async def export_tenant(
+    settings: Settings, tenant_id: UUID, target: Path, *, overwrite: bool, say: Say
+) -> None:
+    """Write a ZIP with all of it; it is there whole, or not at all."""
+    with explained(target, "nothing was exported"):
+        async with running_postgres(settings.data_dir) as server:
+            await write_export(server, tenant_id, target, overwrite=overwrite, say=say)
+
+
+async def write_export(
+    server: EmbeddedPostgres,
+    tenant_id: UUID,
+    target: Path,
+    *,
+    overwrite: bool,
+    say: Say,
+    database: str = "postgres",
+) -> None:
+    """The same from a server that runs."""
+    async with TenantData.connect(server, database) as data, data.moment():
+        found = _found(await data.holdings(tenant_id), tenant_id)
+        with fresh(target, overwrite) as file, zipfile.ZipFile(file, "w", _DEFLATED) as archive:
+            archive.writestr("README.txt", _README)
+            archive.writestr("tenant.json", json.dumps(_about(found), indent=2) + "\n")
+            for table in await data.tables():
+                as_csv = table.name in _AS_CSV
+                name = f"data/{table.name}.{'csv' if as_csv else 'json'}"
+                with archive.open(name, "w", force_zip64=True) as entry:
+                    if as_csv:
+                        await data.write_csv(table, tenant_id, entry)
+                    else:
+                        await data.write_json(table, tenant_id, entry)
+                say(f"  {name}  {size_text(archive.getinfo(name).file_size)}")
+            versions = 0
+            async for code in data.codes(tenant_id):
+                archive.writestr(f"code/{code.slug}/v{code.n}.py", code.code)
+                versions += 1
+            say(f"  code/  {versions} versions")
+
+
+async def delete_tenant(
+    settings: Settings,
+    tenant_id: UUID,
+    *,
+    person: bool,
+    confirm: Callable[[str], str],
+    say: Say,
+) -> None:
+    """Delete it after its name was typed; may be repeated when it was cut off."""
+    async with running_postgres(settings.data_dir) as server:
+        await erase(server, tenant_id, person=person, confirm=confirm, say=say)
+
+
+async def erase(
+    server: EmbeddedPostgres,
+    tenant_id: UUID,
+    *,
+    person: bool,
+    confirm: Callable[[str], str],
+    say: Say,
+    database: str = "postgres",
+) -> None:
+    """The same on a server that runs."""
+    async with TenantData.connect(server, database) as data:
+        found = await data.holdings(tenant_id)
+        if found is None and await data.was_there(tenant_id):
+            say("this tenant was deleted before; finishing what is left")
+        else:
+            found = _found(found, tenant_id)
+            _require_fitting(found, person=person)
+            for line in _consequences(found):
+                say(line)
+            if confirm(f"To delete it for ever, type its name ({found.name})") != found.name:
+                raise CommandError("that is not its name; nothing was deleted")
+            await data.erase(tenant_id, person=person)
+            say("deleted; its keys stop within a second, its sandboxes within a minute")
+        blanked = 0
+        while some := await data.blank_paths(tenant_id):
+            blanked += some
+            say(f"  paths taken out of {blanked} calls")
+    say(KEPT)
+
+
+def _found(found: Holdings | None, tenant_id: UUID) -> Holdings:
+    if found is None:
+        raise CommandError(
+            f"there is no tenant {tenant_id}; GET /api/admin/tenants?query=… finds it by its name"
+        )
+    return found
+
+
+def _require_fitting(found: Holdings, *, person: bool) -> None:
+    if found.kind == "personal" and not person:
+        raise CommandError(
+            f"{found.name} is the personal tenant of {found.owner}, and goes with the person "
+            "only: add --person to delete both"
+        )
+    if found.kind != "personal" and person:
+        raise CommandError(f"{found.name} is a team, not a person's own; leave --person out")
+
+
+def _consequences(found: Holdings) -> list[str]:
+    lines = [
+        f"{found.kind} tenant {found.name} ({found.id}), owner {found.owner or 'unknown'}",
+        f"deleted: {found.apis} APIs with code, versions, data and secrets; {found.keys} keys; "
+        f"{found.members} memberships; the paths of {found.calls} calls",
+    ]
+    if found.kind == "personal":
+        lines.append(
+            f"deleted as well: the account of {found.owner}. Teams it owns go on under their most "
+            "senior member; those without another member are deleted"
+        )
+    return [*lines, KEPT]
+
+
+def _about(found: Holdings) -> dict[str, str]:
+    return {
+        "id": str(found.id),
+        "name": found.name,
+        "kind": found.kind,
+        "owner": found.owner,
+        "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sandgate": version("sandgate"),
+    }
