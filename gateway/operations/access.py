@@ -127,7 +127,7 @@ async def require_tenant(
 
 async def require_running_tenant(services: Services, subject: Known, tenant_id: UUID) -> None:
     """Refuse what would start code or hand out keys for a suspended tenant."""
-    row = await tenants.find(services.database, tenant_id)
+    row = await tenants.find(services.database, tenant_id, identity=identity_of(subject))
     if row is None:
         raise TenantNotFoundError
     _refuse_suspended(subject, row)
@@ -151,11 +151,12 @@ def parse_ref(ref: str) -> UUID | str | None:
 
 
 async def _tenant_row(services: Services, subject: Known, tenant_id: UUID | None) -> Row | None:
+    identity = identity_of(subject)
     if tenant_id is not None:
-        return await tenants.find(services.database, tenant_id)
+        return await tenants.find(services.database, tenant_id, identity=identity)
     if isinstance(subject, Admin):
         raise TenantRequiredError
-    return await tenants.personal(services.database, subject.user_id)
+    return await tenants.personal(services.database, subject.user_id, identity=identity)
 
 
 async def _permitted(
@@ -164,7 +165,8 @@ async def _permitted(
     """False for a stranger; a member whose role is too small is told so."""
     if isinstance(subject, Admin) or subject.is_admin:
         return True
-    role = await tenants.role(services.database, tenant_id, subject.user_id)
+    identity = own_identity(subject)
+    role = await tenants.role(services.database, tenant_id, subject.user_id, identity=identity)
     if role is None:
         return False
     if not permitted(Role(role), operation):

@@ -42,7 +42,8 @@ class Entry:
 async def balance(services: Services, subject: Known, tenant_id: UUID | None) -> Balance:
     """What a tenant of the subject has; without an id the personal one."""
     tenant = await access.require_tenant(services, subject, tenant_id, Operation.READ_USAGE)
-    return _balance(tenant, await ledger.credit(services.database, str(tenant)))
+    identity = access.identity_of(subject)
+    return _balance(tenant, await ledger.credit(services.database, str(tenant), identity=identity))
 
 
 async def entries(

@@ -33,8 +33,8 @@ async def own_tenants(services: Services, subject: Known) -> list[Tenant]:
     """Tenants the user is a member of; the admin key is a member of none."""
     if isinstance(subject, Admin):
         return []
-    roles = await tenants.memberships(services.database, subject.user_id)
     identity = access.own_identity(subject)
+    roles = await tenants.memberships(services.database, subject.user_id, identity=identity)
     rows = await tenants.of_ids(services.database, identity, list(roles))
     return [tenant_of(row, roles[str(row["id"])]) for row in rows]
 

@@ -52,13 +52,14 @@ async def api_analytics(services: Services, subject: Known, ref: str, days: int)
     """Calls of the last `days` days."""
     allowed = await access.require_api(services, subject, ref, Operation.READ_USAGE)
     since = datetime.fromtimestamp(services.clock(), UTC) - timedelta(days=days)
-    sums = await usage.analytics(services.database, allowed.id, since)
+    sums = await usage.analytics(services.database, allowed.identity, allowed.id, since)
     return Analytics(str(allowed.id), days, since.isoformat(), sums)
 
 
 async def limit_usage(services: Services, subject: Known) -> list[TenantUsage]:
     """Each of the user's tenants with its limits and what was used of them."""
-    plans = await tenants.plan_limits(services.database)
+    identity = access.own_identity(subject)
+    plans = await tenants.plan_limits(services.database, identity=identity)
     return [
         await _of_tenant(services, tenant, plans.get(tenant.plan, {}))
         for tenant in await own_tenants(services, subject)

@@ -12,9 +12,9 @@ _COLUMNS = "id,at,request_id,kind,amount_nano_usd,api_id,note"
 _HUNDREDS = 500  # calls in one question
 
 
-async def credit(database: Database, account: str) -> Row:
+async def credit(database: Database, account: str, *, identity: Identity = SERVICE) -> Row:
     """`granted`, `spent` and `earned` of an account; nothing of one that is not known."""
-    row: Row = await database.rpc("gateway_credit", {"p_tenant": account}, identity=SERVICE)
+    row: Row = await database.rpc("gateway_credit", {"p_tenant": account}, identity=identity)
     return row
 
 

@@ -3,13 +3,13 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from gateway.store.database import SERVICE, Database, Row
+from gateway.store.database import SERVICE, Database, Identity, Row
 
 
-async def analytics(database: Database, api_id: UUID, since: datetime) -> Row:
-    """Calls of one API since a time, by day, version, key and path."""
+async def analytics(database: Database, identity: Identity, api_id: UUID, since: datetime) -> Row:
+    """Calls of one API since a time, by day, version, key and path, as the identity sees them."""
     arguments = {"p_api_id": str(api_id), "p_since": since.isoformat()}
-    sums: Row = await database.rpc("api_usage_sums", arguments, identity=SERVICE)
+    sums: Row = await database.rpc("api_usage_sums", arguments, identity=identity)
     return sums
 
 

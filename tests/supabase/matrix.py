@@ -126,7 +126,11 @@ MATRIX: Final[Mapping[str, Rights]] = {
 
 # Signature, as `oid::regprocedure` writes it, of each function of schema `public` that people may
 # call, with the reason.
-FUNCTIONS_OF_PEOPLE: Final[Mapping[str, str]] = {}
+FUNCTIONS_OF_PEOPLE: Final[Mapping[str, str]] = {
+    "api_analytics(uuid,timestamp with time zone)": "sums over the calls that the reader may see",
+    "api_usage_sums(uuid,timestamp with time zone)": "the same with the days of long ago",
+    "gateway_credit(uuid)": "the balance of an account, where the reader may see it",
+}
 
 ADVICE: Final = (
     "Add it to MATRIX in tests/supabase/matrix.py: who reads it, who writes it, and in `made_by`"

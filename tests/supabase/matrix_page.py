@@ -13,7 +13,7 @@ _HEAD = """# Row-level security
 
 **Consequences.** A new table needs a row in the matrix before the tests pass, and the page is made anew. An installation's administrators read as the service, through routes that ask who they are.
 
-**Enforced by.** `tests/supabase/matrix.py` holds the matrix, `tests/supabase/test_row_security.py` tries every cell under the real roles, `tests/supabase/test_grants.py` finds what is not in it; this page is made by `python -m tests.supabase.matrix_page` and compared with its source.
+**Enforced by.** `tests/supabase/matrix.py` holds the matrix, `tests/supabase/test_row_security.py` tries every cell under the real roles, `tests/supabase/test_grants.py` finds what is not in it, `tests/gateway/control/test_reads_as_user.py` asks every route who it reads as; this page is made by `python -m tests.supabase.matrix_page` and compared with its source.
 
 ## The matrix
 

@@ -64,3 +64,42 @@ async def test_tenant_usage_counts_within_windows(database: Database, api: MadeA
 async def test_usage_of_unknown_tenant(database: Database) -> None:
     arguments = {"p_tenant_id": str(uuid4())}
     assert await database.rpc("tenant_usage", arguments, identity=SERVICE) is None
+
+
+class TestPeople:
+    """The same sums, asked for by people themselves."""
+
+    async def test_a_member_sums_what_the_service_sums(self, database: Database, dsn: str) -> None:
+        person = await make_user(dsn)
+        api = await make_api(database, person.tenant_id)
+        await record(database, [usage_call(api, time.time()) for _ in range(3)])
+        arguments = {"p_api_id": api.id, "p_since": "2020-01-01"}
+        own = await database.rpc("api_analytics", arguments, identity=person.identity)
+        assert own == await database.rpc("api_analytics", arguments, identity=SERVICE)
+        assert own["calls"] == 3
+
+    async def test_a_stranger_sums_nothing_and_has_nothing(
+        self, database: Database, dsn: str
+    ) -> None:
+        owner, stranger = await make_user(dsn), await make_user(dsn)
+        api = await make_api(database, owner.tenant_id)
+        await record(database, [usage_call(api, time.time())])
+        grant = {"p_tenant": owner.tenant_id, "p_amount": 7, "p_key": "k"}
+        await database.rpc("grant_credit", grant, identity=SERVICE)
+        arguments = {"p_api_id": api.id, "p_since": "2020-01-01"}
+        found = await database.rpc("api_analytics", arguments, identity=stranger.identity)
+        account = {"p_tenant": owner.tenant_id}
+        credit = await database.rpc("gateway_credit", account, identity=stranger.identity)
+        assert (found["calls"], credit["granted"]) == (0, 0)
+
+    async def test_a_callers_key_is_not_named_to_the_owner_of_the_api(
+        self, database: Database, dsn: str
+    ) -> None:
+        owner, caller = await make_user(dsn), await make_user(dsn)
+        api = await make_api(database, owner.tenant_id)
+        key = (await make_api(database, caller.tenant_id)).key
+        call = usage_call(api, time.time(), key_id=key.id, caller_tenant_id=caller.tenant_id)
+        await record(database, [call])
+        arguments = {"p_api_id": api.id, "p_since": "2020-01-01"}
+        found = await database.rpc("api_analytics", arguments, identity=owner.identity)
+        assert [(one["name"], one["calls"]) for one in found["by_key"]] == [(None, 1)]
