@@ -1,6 +1,7 @@
 """Settings, read once from the environment or `.env`; nothing else looks at the environment."""
 
 import base64
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRETS_KEY_BYTES = 32
 _DOMAIN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+_DSN = r"^https?://[^\s@/:]+(:[^\s@/]*)?@[^\s@/]+(/[^\s@?#]+)*/[0-9]+$"
 _POLICY = "((tenant|api|key)=)?(share|estimate|deny|allow)"
 _FAILURE = rf"^{_POLICY}(,{_POLICY})*$"
 
@@ -61,6 +63,9 @@ class Settings(BaseSettings):
     package_allow: str = ""
     package_deny: str = ""
 
+    sentry_dsn: SecretStr | None = None
+    sentry_user_errors: SecretStr | None = None
+
     secrets_key: SecretStr | None = None
     egress_nameservers: str = ""
     egress_connection_seconds: float = Field(default=300, gt=0)
@@ -93,6 +98,14 @@ class Settings(BaseSettings):
         """An empty secret is a mistake, never "off"."""
         if value is not None and len(value.get_secret_value()) < 20:
             raise ValueError("ADMIN_API_KEY must have at least 20 characters")
+        return value
+
+    @field_validator("sentry_dsn", "sentry_user_errors")
+    @classmethod
+    def _is_a_dsn(cls, value: SecretStr | None) -> SecretStr | None:
+        """An empty one is a mistake, never "off"."""
+        if value is not None and not re.match(_DSN, value.get_secret_value()):
+            raise ValueError("must look like https://<key>@<host>/<project>")
         return value
 
     @field_validator("secrets_key")
