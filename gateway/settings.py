@@ -35,6 +35,7 @@ class Settings(BaseSettings):
 
     admin_api_key: SecretStr | None = None
     redis_url: SecretStr | None = None
+    database_url: SecretStr | None = None
     limit_failure: str = Field(default="share", pattern=_FAILURE)
     limit_lease: int = Field(default=0, ge=0, le=1000)
 
@@ -90,6 +91,15 @@ class Settings(BaseSettings):
         schemes = ("redis://", "rediss://", "unix://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError("REDIS_URL must begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        """An empty one is a mistake, never "off"."""
+        schemes = ("postgres://", "postgresql://")
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError("DATABASE_URL must begin with postgresql://")
         return value
 
     @field_validator("admin_api_key")
