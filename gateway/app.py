@@ -16,8 +16,9 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.addresses import base_url
-from gateway.logs import configure
 from gateway.proxy.forwarded import sender_behind
+from gateway.reporting import reporting
+from gateway.request_log import RequestLog
 from gateway.reserved import RESERVED_SEGMENTS
 from gateway.server.ending import drain_seconds
 from gateway.server.serving import Server
@@ -32,7 +33,7 @@ class Gateway:
 
     def __init__(self, parts: Parts) -> None:
         self._calls = parts.calls
-        self._control = control_plane(parts)
+        self._control = RequestLog(control_plane(parts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -71,10 +72,12 @@ def run_gateway(
     settings: Settings, descriptor: int, run_dir: Path, predecessor: int | None = None
 ) -> None:
     """Serve on a listener that the supervisor opened, until SIGTERM."""
-    configure("gateway")
     _raise_descriptor_limit()
     listener = socket.socket(fileno=descriptor)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        reporting(settings.gateway_name, settings),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         runner.run(_serve(settings, listener, run_dir, predecessor))
 
 

@@ -1,6 +1,5 @@
 """Every Prometheus collector of the gateway, in one place; labels come from small fixed sets."""
 
-import logging
 import time
 from bisect import bisect_left
 from collections import Counter as Tally
@@ -8,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from itertools import accumulate
 from typing import Final, Literal, NamedTuple
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from gateway.deadline import within
 from sandbox.types import EndReason, ManagerStatus, SandboxError, StartTimes
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 Outcome = Literal["answered", "rejected", "failed"]
@@ -183,7 +183,7 @@ class Metrics:
             try:
                 self._fleet.status = await within(_STATUS_SECONDS, status())
             except (SandboxError, TimeoutError) as error:
-                _log.warning("no metrics of the manager: %r", error)
+                _log.warning("manager_metrics_missing", error=repr(error))
                 self._fleet.status = None
         return self.render()
 

@@ -1,6 +1,7 @@
 """Settings, read once from the environment or `.env`; nothing else looks at the environment."""
 
 import base64
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRETS_KEY_BYTES = 32
 _DOMAIN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+_DSN = r"^https?://[^\s@/:]+(:[^\s@/]*)?@[^\s@/]+(/[^\s@?#]+)*/[0-9]+$"
 _POLICY = "((tenant|api|key)=)?(share|estimate|deny|allow)"
 _FAILURE = rf"^{_POLICY}(,{_POLICY})*$"
 
@@ -33,6 +35,7 @@ class Settings(BaseSettings):
 
     admin_api_key: SecretStr | None = None
     redis_url: SecretStr | None = None
+    database_url: SecretStr | None = None
     limit_failure: str = Field(default="share", pattern=_FAILURE)
     limit_lease: int = Field(default=0, ge=0, le=1000)
 
@@ -72,6 +75,9 @@ class Settings(BaseSettings):
     package_allow: str = ""
     package_deny: str = ""
 
+    sentry_dsn: SecretStr | None = None
+    sentry_user_errors: SecretStr | None = None
+
     secrets_key: SecretStr | None = None
     egress_nameservers: str = ""
     egress_connection_seconds: float = Field(default=300, gt=0)
@@ -99,12 +105,29 @@ class Settings(BaseSettings):
             raise ValueError("REDIS_URL must begin with redis://, rediss:// or unix://")
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        """An empty one is a mistake, never "off"."""
+        schemes = ("postgres://", "postgresql://")
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError("DATABASE_URL must begin with postgresql://")
+        return value
+
     @field_validator("admin_api_key")
     @classmethod
     def _not_empty(cls, value: SecretStr | None) -> SecretStr | None:
         """An empty secret is a mistake, never "off"."""
         if value is not None and len(value.get_secret_value()) < 20:
             raise ValueError("ADMIN_API_KEY must have at least 20 characters")
+        return value
+
+    @field_validator("sentry_dsn", "sentry_user_errors")
+    @classmethod
+    def _is_a_dsn(cls, value: SecretStr | None) -> SecretStr | None:
+        """An empty one is a mistake, never "off"."""
+        if value is not None and not re.match(_DSN, value.get_secret_value()):
+            raise ValueError("must look like https://<key>@<host>/<project>")
         return value
 
     @field_validator("secrets_key")

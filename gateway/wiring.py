@@ -362,5 +362,5 @@ def _run(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:
 def _end_with(task: asyncio.Task[None]) -> None:
     """A part that fails takes the process along: the supervisor starts a whole one again."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("a part of the gateway failed", exc_info=error)
+        log.critical("a_part_of_the_gateway_failed", exc_info=error)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -11,9 +11,9 @@ import structlog
 
 from gateway.data.server import serving_data
 from gateway.errors import SandgateError
-from gateway.logs import configure
 from gateway.metering.drain import Drain
 from gateway.metering.retention import retire
+from gateway.reporting import reporting
 from gateway.settings import Settings
 from gateway.store.auth_users import AuthUsers
 from gateway.store.database import SERVICE, Database
@@ -37,8 +37,8 @@ def run_worker(settings: Settings, run_dir: Path | None = None) -> None:
 
     With `run_dir` it also serves the data of APIs to their sandboxes.
     """
-    configure("worker")
-    asyncio.run(work(settings, run_dir))
+    with reporting("worker", settings):
+        asyncio.run(work(settings, run_dir))
 
 
 async def work(settings: Settings, run_dir: Path | None = None) -> None:
@@ -90,7 +90,7 @@ async def again_and_again(action: Callable[[], Awaitable[object]]) -> None:
         try:
             await action()
         except SandgateError as error:
-            log.warning("housekeeping is put off", error=str(error))
+            log.warning("housekeeping_is_put_off", error=str(error))
             await asyncio.sleep(RETRY_SECONDS)
         else:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)

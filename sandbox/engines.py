@@ -91,12 +91,12 @@ class Engines:
 
     def failed(self, tier: Tier, why: str) -> float:
         """Remember that it failed; the seconds to leave it alone."""
-        _log.warning("engine failed", tier=str(tier), reason=why)
+        _log.warning("engine_failed", tier=str(tier), reason=why)
         return self.of_tier(tier).health.failed(why, self._clock())
 
     def opening_failed(self, why: str) -> float:
         """None could be had; the seconds until the next try."""
-        _log.warning("no engine", reason=why)
+        _log.warning("no_engine", reason=why)
         return self.health.failed(why, self._clock())
 
     async def check(self) -> None:

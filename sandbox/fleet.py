@@ -239,7 +239,7 @@ class Fleet:
         try:
             await self.launched(live)
         except LaunchFailedError as error:
-            _log.info("no blank", reason=str(error), **live.names())
+            _log.info("no_blank", reason=str(error), **live.names())
         finally:
             if live.status is Status.LAUNCHING and not live.reserved:
                 self.bury(live, None, "launch failed")
@@ -298,7 +298,7 @@ class Fleet:
     def _leave(self, live: Live, end: EndReason | None, why: str) -> None:
         if self.members.pop(live.sandbox_id, None) is None:
             return
-        _log.info("sandbox leaves", why=why, status=str(live.status), **live.names())
+        _log.info("sandbox_leaves", why=why, status=str(live.status), **live.names())
         live.status = Status.STOPPING
         self.graves[live.sandbox_id] = live
         self._observer.left(live)
@@ -327,7 +327,7 @@ class Fleet:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
         if self.graves:
-            _log.error("sandboxes left behind", sandboxes=sorted(self.graves))
+            _log.error("sandboxes_left_behind", sandboxes=sorted(self.graves))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Work on a member that nobody waits for; `close` does."""
@@ -338,7 +338,7 @@ class Fleet:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("background work failed", exc_info=error)
+            _log.error("background_work_failed", exc_info=error)
 
 
 def _look_at(task: asyncio.Task[None]) -> None:

@@ -107,7 +107,7 @@ class Keeper:
         try:
             await live.freeze(still_idle)
         except RuntimeUnavailableError as error:
-            _log.warning("not frozen", reason=str(error), **live.names())
+            _log.warning("not_frozen", reason=str(error), **live.names())
         finally:
             self._freezing.discard(live.sandbox_id)
 
@@ -141,10 +141,10 @@ class Keeper:
                     await handle.confine(cores)
         except (TimeoutError, RuntimeUnavailableError) as error:
             if not was:
-                _log.warning("not kept to few processors", reason=str(error), **live.names())
+                _log.warning("not_kept_to_few_processors", reason=str(error), **live.names())
             return
         if self._confinement.is_confined(live.sandbox_id) != was:
-            _log.info("kept to few processors" if not was else "let go", **live.names())
+            _log.info("kept_to_few_processors" if not was else "let_go", **live.names())
 
     # --- wear
 
@@ -178,7 +178,7 @@ class Keeper:
         notices at its next renewal, asks for another one, and that takes a warm blank while
         this one still serves the calls in flight.
         """
-        _log.info("sandbox is worn", why=why, **live.names())
+        _log.info("sandbox_is_worn", why=why, **live.names())
         live.end_words = why
         if pool.is_idle(live.member(), self._policy, self._clock()):
             self._fleet.stop_soon(live, EndReason.WORN, why)
@@ -260,7 +260,7 @@ class Keeper:
         strays = [(engine, found) for engine, found in everything if found.sandbox_id not in ours]
         for engine, found in strays:
             if found.sandbox_id in self._strays:
-                _log.warning("stray sandbox", sandbox_id=found.sandbox_id)
+                _log.warning("stray_sandbox", sandbox_id=found.sandbox_id)
                 await engine.runtime.remove(found)
         self._strays = {found.sandbox_id for _, found in strays}
         reconcile.sweep(self._paths, self._fleet.members.keys() | self._fleet.graves.keys())

@@ -131,11 +131,9 @@ class Live:
         return self.renewed_at != inf
 
     def names(self) -> dict[str, str]:
-        """Ids for a log line."""
-        names = {"sandbox_id": self.sandbox_id}
-        if self.spec is not None:
-            names |= {"api_id": self.spec.api_id, "version_id": self.spec.version_id}
-        return names
+        """Ids for a line of the log."""
+        known = {} if self.spec is None else self.spec.log_context()
+        return {"sandbox_id": self.sandbox_id} | known
 
     def describe(self, now: float) -> SandboxStatus:
         """For those who ask."""

@@ -307,7 +307,7 @@ class Manager:
         live.log.note("stderr", f"[the sandbox ended: {live.end}: {live.end_words}]")
         self._history.ended(live.describe(self._clock()))
         self._troubles.explained(live.spec, live.end, live.end_words)
-        _log.info("sandbox ended", end=str(live.end), **live.names())
+        _log.info("sandbox_ended", **live.end.log_context(), **live.names())
 
     def _said(self, sandbox_id: str, text: str) -> None:
         """Door or worker has something to tell the owner."""
@@ -350,7 +350,7 @@ class Manager:
             async with asyncio.timeout(_RECONCILE_SECONDS):
                 await self._keeper.reconcile()
         except (TimeoutError, RuntimeUnavailableError, OSError) as error:
-            _log.warning("not reconciled", reason=str(error) or "the engine did not answer")
+            _log.warning("not_reconciled", reason=str(error) or "the engine did not answer")
 
     async def _now_and_then(self, ticks: int) -> None:
         await self._keeper.look_for_greed()

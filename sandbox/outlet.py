@@ -112,7 +112,7 @@ class Outlet:
             pass  # not started yet, or about to come back
         except (OSError, FrameError, TimeoutError) as error:
             reason = str(error) or "the peer takes nothing"
-            _log.warning("outlet lost", peer=self._path.name, reason=reason)
+            _log.warning("outlet_lost", peer=self._path.name, reason=reason)
         finally:
             self._is_connected = False
             self._pending.clear()
@@ -154,7 +154,7 @@ class Outlet:
             try:
                 await outlet_wire.send(sock, message, passed)
             except FrameError as error:  # too long, before a byte went out
-                _log.error("a detail does not fit: nothing is allowed", reason=str(error))
+                _log.error("a_detail_does_not_fit_nothing_is_allowed", reason=str(error))
                 await outlet_wire.send(sock, message | {"detail": {}}, passed)
 
     async def _listen(self, sock: socket.socket) -> None:

@@ -104,7 +104,7 @@ class _Server:
             sock.setblocking(False)
             _, uid = peer_of(sock)
             if uid not in self._allowed:
-                _log.warning("connection refused", reason="another user", uid=uid)
+                _log.warning("connection_refused", reason="another user", uid=uid)
                 sock.close()
                 continue
             await self._end_session()
@@ -137,9 +137,9 @@ class _Server:
                     self._hear(message, descriptors)
                 _only_few(descriptors)
         except FrameError as error:
-            _log.warning("outlet dropped", reason=str(error))
+            _log.warning("outlet_dropped", reason=str(error))
         except OSError as error:
-            _log.info("outlet lost", reason=str(error))
+            _log.info("outlet_lost", reason=str(error))
         finally:
             if self._voice is voice:
                 self._voice = None

@@ -97,7 +97,7 @@ class Relay:
         self._tasks.discard(task)
         self._room.release()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a relayed call failed", exc_info=error)
+            _log.error("a_relayed_call_failed", exc_info=error)
 
     async def _serve(self, caller: socket.socket) -> None:
         """One call; a caller that says nothing costs the sandbox none of its connections."""

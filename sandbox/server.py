@@ -58,7 +58,7 @@ class Connection:
                 self._tasks.add(task)
                 task.add_done_callback(self._finished)
         except FrameError as error:
-            _log.warning("connection refused", reason=str(error))
+            _log.warning("connection_refused", reason=str(error))
         except (asyncio.IncompleteReadError, OSError):
             pass  # the client left
         finally:
@@ -77,7 +77,7 @@ class Connection:
         self._slots.release()
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a request failed", exc_info=error)
+            _log.error("a_request_failed", exc_info=error)
             self._writer.transport.abort()
 
     async def _answer(self, message: wire.Json) -> None:
@@ -146,7 +146,7 @@ async def listening(
         task.add_done_callback(connections.discard)
         _, uid = peer_of(writer.get_extra_info("socket"))
         if uid not in allowed:
-            _log.warning("connection refused", reason="another user", uid=uid)
+            _log.warning("connection_refused", reason="another user", uid=uid)
             writer.transport.abort()
             return
         await Connection(manager, reader, writer).serve()
@@ -276,12 +276,12 @@ def _allow_many_files() -> None:
 def main() -> int:
     """Entry of `python -m sandbox.server`."""
     configuration = settings.parse()
-    log.configure()
     _allow_many_files()
     try:
-        asyncio.run(serve(configuration))
+        with log.configure("manager"):
+            asyncio.run(serve(configuration))
     except (ManagerUnavailableError, IndexUrlError, PackageMissingError) as error:
-        _log.error("cannot start", reason=str(error))
+        _log.error("cannot_start", reason=str(error))
         return 1
     return 0
 

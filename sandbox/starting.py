@@ -134,7 +134,7 @@ class Starter:
         self._history.started(watch.times())
         on_ready(live)
         self._fleet.spawn(_measure(live))
-        _log.info("sandbox ready", tier=str(live.key.tier), **watch.log_fields(), **live.names())
+        _log.info("sandbox_ready", tier=str(live.key.tier), **watch.log_fields(), **live.names())
         return live, watch.times()
 
     async def _layer(self, spec: SandboxSpec, bundle: Bundle) -> Path | None:

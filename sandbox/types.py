@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+USER_CODE: Final = "user_code"  # in a line of the log: a fault that is not ours
 
 
 class Tier(StrEnum):
@@ -49,6 +51,11 @@ class SandboxSpec:
     tenant_id: str = ""
     floor: Tier | None = None
     layer: str = ""
+
+    def log_context(self) -> dict[str, str]:
+        """Its ids for a line of the log."""
+        ids = {"api_id": self.api_id, "version_id": self.version_id, "tenant_id": self.tenant_id}
+        return {name: value for name, value in ids.items() if value}
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON form."""
@@ -207,6 +214,15 @@ class EndReason(StrEnum):
     DEADLINE = "deadline"
     SYSCALL = "syscall"  # killed for a system call that nobody may make
     CRASH = "crash"
+
+    def log_context(self) -> dict[str, str]:
+        """For a line of the log, with whose fault it is when it is not ours."""
+        return {"end": str(self)} | ({"fault": USER_CODE} if self in _USER_ENDS else {})
+
+
+_USER_ENDS = frozenset(
+    {EndReason.MEMORY, EndReason.CPU, EndReason.DEADLINE, EndReason.SYSCALL, EndReason.CRASH}
+)
 
 
 class StartFailure(StrEnum):

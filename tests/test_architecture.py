@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gateway.problems",
         "gateway.metrics",
         "gateway.middleware",
+        "gateway.request_log",
         "gateway.secrets",
         "gateway.server",
     ),
@@ -31,6 +32,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gateway.settings",
         "gateway.reserved",
         "gateway.logs",
+        "gateway.reporting",
+        "gateway.tracing",
         "gateway.addresses",
         "gateway.users",
         "gateway.deadline",
@@ -42,6 +45,8 @@ SANDBOX_FOR_GATEWAY = {
     "sandbox.paths",
     "sandbox.layers.script",  # reads a file's dependencies, as data
     "sandbox.outlet_server",  # the worker serves sandboxes their data
+    "sandbox.redaction",  # what may leave in a line is one rule for every process
+    "sandbox.reports",  # and so is what is reported
 }
 ONLY_IN = {
     "asyncpg": ("gateway/store/",),
@@ -203,11 +208,13 @@ def test_only_settings_reads_the_environment() -> None:
 # Each with its reason: a child's environment is made from ours; the user's own
 # configuration folder is named by XDG_CONFIG_HOME; the runner empties its environment;
 # the builder of layers, inside a sandbox, hands its own on to the installer; the runner fills
-# the environment of the app; probes look for what is in it.
+# the environment of the app; probes look for what is in it; manager and door find there where
+# reports go, because arguments are read by every user of a machine.
 ENVIRONMENT_READERS = {
     "gateway/cli/children.py",
     "gateway/cli/client/credentials.py",
     "sandbox/layers/builder_app.py",
+    "sandbox/log.py",
     "sandbox/probes/inside.py",
     "sandbox/runner/__main__.py",
     "sandbox/runner/child.py",

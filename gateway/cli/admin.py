@@ -10,6 +10,7 @@ from gateway.operations.people import create_admin
 from gateway.store.auth_users import AuthUsers
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.migrate import migrate
+from gateway.store.migrate import migrate_at as migrate_at
 from gateway.store.postgres import PostgresDatabase
 
 

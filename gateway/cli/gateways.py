@@ -174,7 +174,7 @@ class Rolling:
             try:
                 await gateway.replace()
             except Exception as error:  # the next request finds this task alive
-                log.exception("not replaced, the old one goes on", child=gateway.name)
+                log.exception("not_replaced_the_old_one_goes_on", child=gateway.name)
                 print(f"reload stopped: {error}", flush=True)
                 return
             log.info("replaced", child=gateway.name, pid=gateway.pid)

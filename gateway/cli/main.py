@@ -117,15 +117,22 @@ def door_command(
 
 @app.command("migrate")
 def migrate_command() -> None:
-    """Bring the database to the newest schema; harmless when it already is."""
+    """Bring the database to the newest schema; harmless when it already is.
+
+    With DATABASE_URL that of a Supabase project, else the embedded one. `supabase db push` does
+    the same, and either finds nothing to do after the other.
+    """
     from gateway.cli import admin
     from gateway.cli.files import make_data_dir
 
     chosen = settings()
 
     async def action() -> None:
-        make_data_dir(chosen.data_dir)
-        applied = await admin.migrate_now(chosen.data_dir)
+        if chosen.database_url is not None:
+            applied = await admin.migrate_at(chosen.database_url.get_secret_value())
+        else:
+            make_data_dir(chosen.data_dir)
+            applied = await admin.migrate_now(chosen.data_dir)
         print("\n".join(f"applied {name}" for name in applied) or "nothing to do")
 
     run(action)

@@ -26,6 +26,7 @@ from gateway.cli.gateways import (
 from gateway.cli.identity import Identities
 from gateway.cli.listener import open_listener
 from gateway.cli.supervisor import ChildProcess, Supervisor
+from gateway.reporting import report_environment
 from gateway.secrets import Secrets, load_or_create_secrets
 from gateway.settings import Settings
 from gateway.store.embedded import EmbeddedPostgres
@@ -165,6 +166,7 @@ def _programs(
         (*manager_arguments(settings, run_dir), *users.manager_arguments),
         files.fresh_log(data_dir, "manager"),
         environment=MANAGER_ENVIRONMENT,
+        extra=report_environment(settings),
         stop_seconds=30,
     )
     worker = Program(
@@ -180,6 +182,7 @@ def _programs(
         (*door_arguments(settings, run_dir), *users.door_arguments),
         files.fresh_log(data_dir, "door"),
         environment=DOOR_ENVIRONMENT,
+        extra=report_environment(settings),
         become=users.door,
     )
     return ChildProcess(door), ChildProcess(manager), ChildProcess(worker)

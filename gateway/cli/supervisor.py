@@ -91,7 +91,7 @@ class Supervisor:
         while True:
             reason = await thing.ended()
             record = record.after_crash(monotonic() - since)
-            log.warning("child ended", child=thing.name, reason=reason, wait=record.wait_seconds)
+            log.warning("child_ended", child=thing.name, reason=reason, wait=record.wait_seconds)
             since = await self._restart(thing, record)
 
     async def _restart(self, thing: Kept, record: Record) -> float:
@@ -101,7 +101,7 @@ class Supervisor:
                 await thing.start()
             except Exception as error:
                 record = record.after_crash(0)
-                log.exception("child does not start", child=thing.name, error=str(error))
+                log.exception("child_does_not_start", child=thing.name, error=str(error))
             else:
                 return monotonic()
 
@@ -118,7 +118,7 @@ class Supervisor:
         except asyncio.CancelledError:
             pass
         except Exception:
-            log.exception("child was not watched any more", child=thing.name)
+            log.exception("child_was_not_watched_any_more", child=thing.name)
         await thing.stop()
 
     @property

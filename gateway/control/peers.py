@@ -106,7 +106,7 @@ async def _ask(path: Path) -> Numbers | None:
             finally:
                 writer.close()
     except (OSError, TimeoutError, ValueError) as error:
-        _log.warning("a gateway did not tell its numbers", socket=path.name, reason=repr(error))
+        _log.warning("a_gateway_did_not_tell_its_numbers", socket=path.name, reason=repr(error))
         return None
     return numbers
 

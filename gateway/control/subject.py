@@ -8,9 +8,10 @@ from fastapi import Depends, Request
 from gateway.auth.keys import PREFIX
 from gateway.auth.permissions import require_admin
 from gateway.auth.sessions import bearer
-from gateway.auth.subject import Admin, Anonymous, Subject
+from gateway.auth.subject import Admin, Anonymous, Subject, User
 from gateway.control.services import Control
 from gateway.errors import UnauthorizedError
+from gateway.logs import note
 from gateway.operations.access import Known
 
 
@@ -50,6 +51,8 @@ async def known(subject: Annotated[Subject, Depends(subject_of)]) -> Known:
     """Somebody, not Anonymous."""
     if isinstance(subject, Anonymous):
         raise UnauthorizedError
+    if isinstance(subject, User):
+        note(user_id=subject.user_id)
     return subject
 
 

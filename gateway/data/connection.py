@@ -105,7 +105,7 @@ class Connection:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             if not isinstance(error, OSError | TimeoutError):
-                _log.error("a data request failed", exc_info=error)
+                _log.error("a_data_request_failed", exc_info=error)
             self._writer.transport.abort()
 
     async def _answer(self, number: int, message: wire.Json, size: int) -> None:

@@ -55,5 +55,5 @@ def _refusal(error: SandgateError) -> wire.RefusedError:
         return wire.RefusedError(error.code, error.detail)
     if error.status == 404 or (isinstance(error, DatabaseError) and error.sqlstate == _NOT_AN_ID):
         return wire.RefusedError("not_found", "this API does not exist any more")
-    _log.error("a data request failed", exc_info=error)
+    _log.error("a_data_request_failed", exc_info=error)
     return wire.RefusedError("internal_error", "the store failed")

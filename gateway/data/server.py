@@ -105,7 +105,7 @@ class _Sandbox:
         if self._serving:
             _, unfinished = await asyncio.wait(self._serving, timeout=FINISH_SECONDS)
             if unfinished:
-                _log.info("data requests were cut off", api_id=self.party.api_id)
+                _log.info("data_requests_were_cut_off", api_id=self.party.api_id)
 
     def _stop_accepting(self) -> None:
         if self._accepting is not None:
@@ -120,7 +120,7 @@ class _Sandbox:
                 sock, _ = await asyncio.get_running_loop().sock_accept(listener)
             except OSError as error:
                 self._room.release()
-                _log.warning("accepting failed", api_id=self.party.api_id, error=str(error))
+                _log.warning("accepting_failed", api_id=self.party.api_id, error=str(error))
                 await asyncio.sleep(_AFTER_FAULT)
                 continue
             except asyncio.CancelledError:
@@ -143,7 +143,7 @@ class _Sandbox:
             sock.close()  # ended before anything else owned it
         self._room.release()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a data connection failed", exc_info=error)
+            _log.error("a_data_connection_failed", exc_info=error)
 
 
 def _limited(say: Callable[[str], None]) -> Callable[[str], None]:

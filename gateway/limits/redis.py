@@ -1,10 +1,11 @@
 """Limiter in Redis: exact for all gateways that share it, and careful while it is away."""
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+
+import structlog
 
 from gateway.limits.policy import Failure, Watcher
 from gateway.limits.redis_ask import Ask, Lease, Plan, Plans, decisions_of, states_of
@@ -15,7 +16,7 @@ from gateway.limits.redis_shadow import Shadow, width_of
 from gateway.limits.redis_wire import Reply, ReplyError, Wire, command
 from gateway.limits.types import Charge, Decision, Limit, LimitState, LimitsUnavailableError
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 ANSWER_SECONDS = 0.025  # longer than this no call waits for the store
 GRACE_SECONDS = 0.003  # for answers that are here but not read: it may be us who were slow
@@ -313,7 +314,7 @@ class RedisLimiter:
         self._leases.forget_asked()
         self._reason = reason
         self.shadow.is_informed = False
-        _log.error("limits are decided without their store: %s", reason)
+        _log.error("limits_store_away", reason=reason)
         if self._watcher is not None:
             if failure:
                 self._watcher.limits_failed(failure)

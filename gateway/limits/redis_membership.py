@@ -7,12 +7,13 @@ every gateway tells what it knows itself, and only then the new epoch is set.
 """
 
 import asyncio
-import logging
 import math
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
+
+import structlog
 
 from gateway.limits import redis_keys
 from gateway.limits.redis_script import Script, Scripts
@@ -20,7 +21,7 @@ from gateway.limits.redis_shadow import Debt, Shadow, width_of
 from gateway.limits.redis_wire import ReplyError, Wire
 from gateway.limits.types import Window
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 Rows = Sequence[Mapping[str, Any]]  # `Any`: as the database sends them
 Counts = Callable[[float], Awaitable[Rows]]
@@ -151,7 +152,7 @@ class Membership:
 
     async def _open(self, wire: Wire, run: str, token: str) -> bool:
         """Restore what the database has, wait for the others, set the epoch."""
-        _log.warning("the store of limits has lost its memory; restoring it")
+        _log.warning("limits_store_restored")
         rows = await self._counts(self._clock())
         await self._raise(wire, _debts(rows))
         loaded = f"{token}:loaded"

@@ -1,17 +1,18 @@
 """What goes on beside the calls: joining the store, heartbeats, probes while it is away."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+
+import structlog
 
 from gateway.errors import SandgateError
 from gateway.limits.redis import RedisLimiter
 from gateway.limits.redis_membership import Counts, Membership, StoreUnfitError
 from gateway.limits.redis_wire import Address, ReplyError, Wire, connect
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 1.0
 HEARTBEAT_SECONDS = 1.0
@@ -51,7 +52,7 @@ class Upkeep:
         except ReplyError as error:
             raise StoreUnfitError(f"the server at {self._address!r} refuses: {error}") from None
         except (OSError, TimeoutError) as error:
-            _log.error("the store of limits cannot be reached at the start: %r", error)
+            _log.error("limits_store_unreachable", error=repr(error))
             await self._inform()
 
     async def run(self) -> None:
@@ -89,7 +90,7 @@ class Upkeep:
                 try:
                     await self._join()
                 except (*_TROUBLE, StoreUnfitError) as error:
-                    _log.info("the store of limits is not back: %r", error)
+                    _log.info("limits_store_still_away", error=repr(error))
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, longest)
         finally:
@@ -113,7 +114,7 @@ class Upkeep:
         if self._membership.losses > losses:
             self._limiter.lost_memory(is_first=is_first)
         self._limiter.open(wire, self._membership.epoch)
-        _log.info("limits are decided by the store at %r", self._address)
+        _log.info("limits_store_in_use", address=repr(self._address))
 
     async def _probe(self, wire: Wire) -> None:
         """It must answer as fast as it will have to; what was late before comes first."""
@@ -164,4 +165,4 @@ class Upkeep:
             self._limiter.shadow.raise_to(await self._counts(self._clock()))
             self._informed_until = self._loop.time() + INFORMED_SECONDS
         except (OSError, TimeoutError, SandgateError) as error:
-            _log.warning("the database cannot tell what was called: %r", error)
+            _log.warning("limits_not_counted_from_calls", error=repr(error))

@@ -6,7 +6,6 @@ could belong to such an account is missing in the ledger.
 """
 
 import asyncio
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -14,12 +13,14 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakValueDictionary
 
+import structlog
+
 from gateway.errors import SandgateError, UnavailableError
 from gateway.metering.segments import begun, filled, segments
 from gateway.store import ledger
 from gateway.store.database import Database
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 DRAINED_SECONDS = 3600.0  # half the time after which a limiter forgets an account
 WAIT_SECONDS = 5.0
@@ -96,7 +97,7 @@ class Credit:
                 try:
                     await self._set_credit(account, *await self.load(account))
                 except SandgateError as error:
-                    _log.warning("credit of %s is read later: %s", account, error)
+                    _log.warning("credit_not_read", tenant_id=account, error=str(error))
                     await asyncio.sleep(RETRY_SECONDS)
                     self._has_news.set()
                     break

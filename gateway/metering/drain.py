@@ -1,12 +1,13 @@
 """Moves what journals hold into the database, then removes it. Safe to run twice, or by two."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+import structlog
 
 from gateway.errors import SandgateError
 from gateway.metering.columns import columns
@@ -21,7 +22,7 @@ from gateway.metering.segments import (
 )
 from gateway.store.database import SERVICE, DatabaseError, Identity
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 BATCH = 5000  # a statement costs milliseconds of its own, whatever it stores
 LEAST = 100
@@ -71,7 +72,7 @@ class Drain:
             remove_abandoned(self._folder)
             paths = segments(self._folder)
         except OSError as error:
-            _log.warning("the journal cannot be read: %s", error)
+            _log.warning("journal_unreadable", error=str(error))
             drained.failed += 1
             return drained
         for path in paths:
@@ -79,7 +80,7 @@ class Drain:
                 if not await self._segment(path, drained):
                     break
             except OSError as error:
-                _log.warning("%s stays: %s", path.name, error)
+                _log.warning("segment_stays", segment=path.name, error=str(error))
                 drained.failed += 1
         return drained
 
@@ -93,11 +94,12 @@ class Drain:
                 for lines in batches(file, self._size):
                     bad += await self._batch(lines, drained)
             except DatabaseError as error:
-                _log.warning("%s stays: %s %s", path.name, error.sqlstate, error.message)
+                why = f"{error.sqlstate} {error.message}"
+                _log.warning("segment_stays", segment=path.name, error=why)
                 drained.failed += 1
                 return True
             except (SandgateError, TimeoutError) as error:
-                _log.warning("usage stays on the disk: %s", error)
+                _log.warning("usage_not_stored", error=str(error))
                 drained.failed += 1
                 # what is too much for a slow database within its time is tried with less
                 self._size = max(self._size // 2, LEAST)

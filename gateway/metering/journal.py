@@ -7,7 +7,6 @@ it; a segment whose lock is free is closed, or its writer is dead, and anybody m
 
 import asyncio
 import fcntl
-import logging
 import os
 import secrets
 import time
@@ -16,9 +15,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from gateway.metering.syncing import Fsync, Syncer
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 SUFFIX = ".jsonl"
 NEW_SUFFIX = ".new"  # not locked yet, so nobody may look at it
@@ -274,13 +275,13 @@ class Journal:
     def _well(self) -> None:
         if not self.healthy:
             self.healthy = True
-            _log.warning("the journal is written again; %d calls were not recorded", self.errors)
+            _log.warning("journal_written_again", unrecorded=self.errors)
 
     def _failed(self, error: OSError, lost: int) -> None:
         """Give up the segment: what was torn in it is dropped when it is drained."""
         self.errors += lost
         if self.healthy:
-            _log.error("the journal cannot be written, calls go unrecorded: %s", error)
+            _log.error("journal_not_written", error=str(error))
         self.healthy = False
         if self._clock() >= self._try_again_at:
             self._try_again_at = self._clock() + RETRY_SECONDS
@@ -316,7 +317,7 @@ def take_back(segment: int, start: int, end: int) -> None:
         if os.fstat(segment).st_size == end:
             os.ftruncate(segment, start)
     except OSError as error:
-        _log.error("calls that were told not to be recorded may be stored all the same: %s", error)
+        _log.error("journal_not_taken_back", error=str(error))
 
 
 def tell(batch: Waiting, whole: int) -> None:
@@ -325,4 +326,4 @@ def tell(batch: Waiting, whole: int) -> None:
         try:
             done(position < whole)
         except Exception:  # noqa: BLE001 - a bug there is that one call's
-            _log.exception("what follows a record failed")
+            _log.exception("record_not_followed")

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -12,9 +11,11 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+import structlog
+
 from gateway.metering.journal import NEW_SUFFIX, SUFFIX
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 ABANDONED_SECONDS = 60.0  # a writer needs microseconds between making and showing a segment
 MAX_LINE_BYTES = 64 * 1024
@@ -100,7 +101,7 @@ def batches(file: BufferedReader, size: int) -> Iterator[list[bytes]]:
     room = MAX_BATCH_BYTES
     while line := file.readline(MAX_LINE_BYTES):
         if not line.endswith(b"\n") and not file.peek(1):
-            _log.warning("dropped a torn line of %d bytes from %s", len(line), file.name)
+            _log.warning("torn_line_dropped", bytes=len(line), segment=str(file.name))
             break
         batch.append(line)
         room -= len(line)
@@ -139,7 +140,7 @@ def set_aside(path: Path, lines: list[bytes]) -> None:
 
     They are on the disk when this returns, and there once, however often it is done.
     """
-    _log.error("%d lines of %s cannot be stored; kept in bad/", len(lines), path.name)
+    _log.error("lines_kept_in_bad", lines=len(lines), segment=path.name)
     folder = path.parent / "bad"
     folder.mkdir(mode=0o700, exist_ok=True)
     fresh = folder / (path.stem + NEW_SUFFIX)

@@ -1,13 +1,14 @@
 """Getting segments onto the disk, beside the loop: what a power failure may take."""
 
-import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 
-_log = logging.getLogger(__name__)
+import structlog
+
+_log = structlog.get_logger(__name__)
 
 
 class Fsync(StrEnum):
@@ -81,4 +82,4 @@ class Syncer:
         try:
             self._work_and_close(segment, is_first)
         except OSError as error:
-            _log.error("the disk did not take a segment of the journal: %s", error)
+            _log.error("journal_not_synced", error=str(error))

@@ -8,6 +8,7 @@ from gateway.auth.permissions import Operation, Role, is_admin, permitted
 from gateway.auth.permissions import require_admin as require_admin
 from gateway.auth.subject import Admin, User
 from gateway.errors import ForbiddenError, InvalidInputError, NotFoundError
+from gateway.logs import note
 from gateway.operations.ports import Services
 from gateway.store import api_keys, apis, tenants
 from gateway.store.database import SERVICE, Identity, Row
@@ -96,6 +97,7 @@ async def require_api(
     allowed = AllowedApi(row, identity)
     if not await _permitted(services, subject, allowed.tenant_id, operation):
         raise ApiNotFoundError
+    note(api_id=allowed.id, tenant_id=allowed.tenant_id)
     return allowed
 
 
@@ -108,6 +110,7 @@ async def require_key(
         services, subject, UUID(str(row["tenant_id"])), operation
     ):
         raise KeyNotFoundError
+    note(key_id=key_id, tenant_id=row["tenant_id"])
     return row
 
 
@@ -122,6 +125,7 @@ async def require_tenant(
     if not await _permitted(services, subject, found, operation):
         raise TenantNotFoundError
     _refuse_suspended(subject, row)
+    note(tenant_id=found)
     return found
 
 

@@ -1,15 +1,15 @@
 """A fresh version that cannot run gives way to the one that served before it."""
 
-import logging
+import structlog
 
 from gateway.deadline import within
 from gateway.errors import SandgateError
 from gateway.operations.ports import Changes
 from gateway.store import crash_loops
 from gateway.store.database import Database
-from sandbox.types import SandboxSpec
+from sandbox.types import USER_CODE, SandboxSpec
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 SECONDS = 3.0  # calls wait for it
 
@@ -29,10 +29,11 @@ class CrashLoops:
                 crash_loops.revert(self._database, spec.api_id, spec.version_id, _storable(reason)),
             )
         except (SandgateError, TimeoutError) as error:
-            _log.warning("version %s stays although it crashes: %r", spec.version_id, error)
+            _log.warning("version_not_reverted", **spec.log_context(), error=repr(error))
             return False
         if reverted:
-            _log.warning("version %s was taken back: %s", spec.version_id, _storable(reason))
+            why = _storable(reason)
+            _log.warning("version_reverted", fault=USER_CODE, reason=why, **spec.log_context())
             self._changes.publish("api", spec.api_id)
         return reverted
 

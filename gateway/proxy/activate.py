@@ -1,11 +1,12 @@
 """Turns "this sandbox is needed" into a lease, or into what its callers are told instead."""
 
 import asyncio
-import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
+
+import structlog
 
 from gateway.errors import NoCapacityError, SandboxesUnavailableError, SandgateError
 from gateway.proxy.errors import (
@@ -19,7 +20,7 @@ from gateway.proxy.errors import (
 from sandbox import types as sandbox
 from sandbox.types import Bundle, Lease, SandboxError, SandboxSpec
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 FAILED_SECONDS = 2.0  # a start that failed is not tried again by every call that comes
 LOOP_CRASHES = 3  # bad ends in a row that say more about the version than about two calls
@@ -163,7 +164,7 @@ def _refused(spec: SandboxSpec, error: SandboxError) -> SandgateError:
             )
         case sandbox.ManagerUnavailableError():
             return SandboxesUnavailableError(retry_after=2)
-    _log.error("the manager refused %s", spec, exc_info=error)
+    _log.error("sandbox_refused", exc_info=error, **spec.log_context())
     return SandboxesUnavailableError(retry_after=5)
 
 

@@ -1,17 +1,18 @@
 """A bounded memory of loaded values that also remembers what does not exist."""
 
 import asyncio
-import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import structlog
+
 from gateway.deadline import within
 from gateway.errors import SandgateError, UnavailableError
 from gateway.store.route_check import BrokenRouteError
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -153,7 +154,7 @@ class LoadingCache(Generic[K, V]):
     def _finished(self, task: "asyncio.Task[V | None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.warning("look-up failed: %r, because of %r", error, error.__cause__)
+            _log.warning("look_up_failed", error=repr(error), cause=repr(error.__cause__))
 
     async def _fill(self, key: K, loading: _Loading[K, V]) -> V | None:
         try:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gateway.proxy.headers import Field, named_in
-from gateway.proxy.tracing import TRACEPARENT, TRACESTATE
+from gateway.tracing import TRACEPARENT, TRACESTATE
 
 METHODS = frozenset({"GET", "HEAD"})
 STATUSES = frozenset({200, 203, 204, 300, 301, 404, 410})

@@ -11,9 +11,9 @@ from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import Field
 from gateway.proxy.reference import Reference
 from gateway.proxy.response_cache import Filling
-from gateway.proxy.tracing import trace_id_of
 from gateway.server.connection import Request
 from gateway.store.call_settings import PLAIN
+from gateway.tracing import trace_id_of
 
 if TYPE_CHECKING:
     from gateway.proxy.stamp import Stamp
@@ -91,13 +91,17 @@ class Call:
         self.keep: Callable[[AnswerHead], Filling | None] | None = None  # the cache may want it
         self.filling: Filling | None = None  # it does
 
-    @property
-    def name(self) -> str:
-        """For logs: its id, and that of its trace where the caller began that."""
-        trace_id = trace_id_of(self.asked.head.fields, self.request_id)
-        if trace_id == self.request_id:
-            return self.request_id
-        return f"{self.request_id} of trace {trace_id}"
+    def log_context(self) -> dict[str, str]:
+        """Its ids for a line of the log, as far as they are known; the key's text is not here."""
+        ids = {
+            "request_id": self.request_id,
+            "trace_id": trace_id_of(self.asked.head.fields, self.request_id),
+        }
+        if self.grant is not None:
+            ids |= {"api_id": self.grant.api_id, "tenant_id": self.grant.tenant_id}
+        if self.key is not None:
+            ids |= {"key_id": self.key.key_id, "caller_tenant_id": self.key.tenant_id}
+        return ids
 
     def address(self, reference: Reference) -> None:
         """Now it is known which part of the path is the API's."""

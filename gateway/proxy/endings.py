@@ -1,13 +1,14 @@
 """What this gateway and the manager tell each other about sandboxes that end or should."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+import structlog
+
 from sandbox.types import EndReason, SandboxError, SandboxStatus
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 OVERDUE_SECONDS = 10.0  # for the manager's answer; it looks at the sandbox in its own time
 WHY_SECONDS = 0.2  # a caller waits no longer for the reason of its failure
@@ -70,7 +71,7 @@ class Endings:
             async with asyncio.timeout(OVERDUE_SECONDS):
                 await self._witness.overdue(sandbox_id)
         except (SandboxError, TimeoutError) as error:
-            _log.warning("the manager does not hear that %s is overdue: %r", sandbox_id, error)
+            _log.warning("overdue_not_told", sandbox_id=sandbox_id, error=repr(error))
 
     async def _ask(self, api_id: str, sandbox_id: str) -> EndReason | None:
         """The manager hears of an end at the same time as we do, so it is asked again."""

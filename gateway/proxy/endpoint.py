@@ -1,11 +1,11 @@
 """The data plane: every call of every API. Reads as a sentence: see `_serve`."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import structlog
 from starlette.types import Receive, Scope, Send
 
 from gateway.auth.verified import VerifiedKey
@@ -47,7 +47,7 @@ from gateway.proxy.websocket import Opening, WebSockets, check_enabled
 from gateway.server.connection import Request
 from gateway.store.routes import Route
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 Answer = tuple[int, list[Field], bytes]
 
@@ -170,7 +170,7 @@ class Endpoint:
         except SandgateError as error:
             await self._refuse(call, error, send)
         except Exception:  # noqa: BLE001 - a bug is logged, answered and recorded like a failure
-            _log.exception("call %s failed", call.name)
+            _log.exception("call_failed", **call.log_context())
             await self._refuse(call, SandgateError(), send)
         finally:
             if not call.is_recorded:  # cancelled from outside

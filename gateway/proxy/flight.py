@@ -4,11 +4,11 @@ Nobody waits for it, so it ends itself: whatever goes wrong in a step, a bug inc
 back what it holds and is answered and recorded in a task like any other failure.
 """
 
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import structlog
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import SandgateError
@@ -26,10 +26,10 @@ from gateway.proxy.opened import Opened
 from gateway.proxy.reference import Reference
 from gateway.proxy.refusing import limit_headers
 from gateway.proxy.resolve import Target
-from gateway.proxy.tracing import PARENT
 from gateway.server.connection import Request
+from gateway.tracing import PARENT
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 ANSWER_BYTES = 64 * 1024
 
@@ -133,7 +133,7 @@ class Flight:
 
         What is held goes back; a connection with a call under way on it is not used again.
         """
-        _log.exception("call %s failed", self.call.name)
+        _log.exception("call_failed", **self.call.log_context())
         self._warm.landed(self)
         borrowed, self.loan = self.loan, None
         if borrowed is not None:

@@ -16,7 +16,7 @@ from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import Field, RequestHead, context_start
 from gateway.proxy.mapping import mapped
 from gateway.proxy.reference import Reference
-from gateway.proxy.tracing import PARENT
+from gateway.tracing import PARENT
 
 # what stands around the call, its id, its milliseconds, its trace, its parent there, the rest
 HEAD = b"%b%b %d\r\ntraceparent: 00-%b-%b%b%b"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gateway.proxy.cookies import without_own
 from gateway.proxy.errors import AmbiguousRequestError
-from gateway.proxy.tracing import BEGUN_HERE, NAMES, TRACEPARENT, TRACESTATE, Trace, read_trace
+from gateway.tracing import BEGUN_HERE, NAMES, TRACEPARENT, TRACESTATE, Trace, read_trace
 
 Field = tuple[bytes, bytes]
 

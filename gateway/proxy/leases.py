@@ -1,10 +1,11 @@
 """The sandboxes this gateway may send calls to now, kept while they are used."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
+
+import structlog
 
 from gateway.deadline import within
 from gateway.errors import SandboxesUnavailableError, SandgateError
@@ -17,7 +18,7 @@ from gateway.proxy.siblings import Crowd, Held, Siblings
 from gateway.store.routes import Instances
 from sandbox.types import SandboxError, SandboxSpec, StartTimes
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 MAX_WAITING = 5000
 QUIET_SECONDS = 1.0  # without a call, before an unwanted sandbox is given up
@@ -291,12 +292,12 @@ class Leases:
             return
         siblings.start_after = self._clock() + START_AGAIN_SECONDS
         if not isinstance(error, SandgateError | VersionRevertedError):
-            _log.error("start of %s failed", siblings.spec, exc_info=error)
+            _log.error("sandbox_not_started", exc_info=error, **spec.log_context())
         if spec.instance > 0:  # it says nothing about the first one, which may be gone by now
-            _log.warning("no further sandbox of %s: %s", spec.version_id, error)
+            _log.warning("no_further_sandbox", error=str(error), **spec.log_context())
             self._see_to(siblings)
         elif siblings.usable():
-            _log.warning("the first sandbox of %s is missing: %s", spec.version_id, error)
+            _log.warning("first_sandbox_missing", error=str(error), **spec.log_context())
         else:
             siblings.fail(error)
 
@@ -330,7 +331,7 @@ class Leases:
             ids = [held.sandbox_id for held in due]
             left = await within(RENEW_SECONDS, self._keeper.renew(ids))
         except (SandboxError, TimeoutError) as error:
-            _log.warning("leases not renewed: %r", error)
+            _log.warning("leases_not_renewed", error=repr(error))
             return
         now = self._clock()
         for held in due:
@@ -350,7 +351,7 @@ class Leases:
         try:
             await self._keeper.retire(held.sandbox_id)
         except SandboxError as error:
-            _log.warning("sandbox %s ends by itself: %s", held.sandbox_id, error)
+            _log.warning("sandbox_not_retired", sandbox_id=held.sandbox_id, error=str(error))
 
     def _pause(self) -> float:
         """Often enough for the shortest lease."""

@@ -1,9 +1,10 @@
 """Holds the sandboxes of the APIs that want some to be there before anybody calls."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Protocol
+
+import structlog
 
 from gateway.deadline import within
 from gateway.errors import SandgateError
@@ -11,7 +12,7 @@ from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import ChangeSource, wanted_specs
 from gateway.store.routes import Route
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 REFRESH_SECONDS = 30.0  # bounds how long lost news can matter
 READ_SECONDS = 5.0
@@ -48,7 +49,7 @@ class Minimum:
         try:
             routes = await within(READ_SECONDS, self._routes.kept())
         except (SandgateError, TimeoutError) as error:
-            _log.warning("which sandboxes to keep is not known: %r", error)
+            _log.warning("kept_sandboxes_unknown", error=repr(error))
             return
         self._leases.keep(
             {spec: route.instances for route in routes for spec in wanted_specs(route)}

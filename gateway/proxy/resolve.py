@@ -1,11 +1,12 @@
 """From a reference to the API and the version that shall answer, out of memory when it can."""
 
-import logging
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
+
+import structlog
 
 from gateway.proxy.cache import LoadingCache
 from gateway.proxy.errors import ApiNotFoundError, ApiNotReadyError, VersionNotFoundError
@@ -14,7 +15,7 @@ from gateway.store.route_check import BrokenRouteError
 from gateway.store.routes import ActiveVersion, Instances, Route
 from sandbox.types import SandboxSpec
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 class Routes(Protocol):
@@ -136,7 +137,7 @@ class Resolver:
     def _before(self, ref: str, error: BrokenRouteError) -> Destination:
         """What the API was like before its row was broken; the error when that may not serve."""
         if self.broken.get(error.api_id) != error.reason:
-            _log.error("the row of API %s is broken: %s", error.api_id, error.reason)
+            _log.error("route_broken", api_id=error.api_id, reason=error.reason)
             self.broken[error.api_id] = error.reason
         old = self._known.last(ref)
         if old is None or not error.may_serve or old.route.api_id != error.api_id:

@@ -1,9 +1,10 @@
 """When a route changes, gives up the sandboxes that it no longer wants."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Protocol
+
+import structlog
 
 from gateway.errors import SandgateError
 from gateway.proxy.endings import Witness
@@ -11,7 +12,7 @@ from gateway.proxy.errors import ApiNotFoundError
 from gateway.proxy.leases import Leases
 from gateway.proxy.resolve import ChangeSource, Resolver, wanted_specs
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 
 class Manager(Witness, Protocol):
@@ -65,7 +66,7 @@ class Retirement:
         except ApiNotFoundError:
             self._leases.keep_only(api_id, frozenset())
         except SandgateError as error:
-            _log.warning("sandboxes of %s are kept for now: %s", api_id, error)
+            _log.warning("sandboxes_kept", api_id=api_id, error=str(error))
         else:
             self._leases.keep_only(api_id, wanted_specs(destination.route))
 

@@ -6,11 +6,12 @@ where to look again; what is found in the caches of keys and routes decides.
 
 import asyncio
 import itertools
-import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+import structlog
 
 from gateway.auth.verified import VerifiedKey
 from gateway.errors import SandgateError, UnavailableError
@@ -25,7 +26,7 @@ from gateway.proxy.permit import refusal
 from gateway.proxy.resolve import ChangeSource, Destination, Target
 from gateway.store.routes import Route
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 SURE_SECONDS = 1.0  # that a key was good is believed so long of a call that waits
 DOUBT_SECONDS = 5.0  # so long a stream outlives that nobody can tell whether its key is good
@@ -305,7 +306,7 @@ class Streams:
             try:
                 stream.close(reason)
             except Exception:  # noqa: BLE001 - the others are closed all the same
-                _log.exception("a stream could not be closed")
+                _log.exception("stream_not_closed")
 
     def _pause(self) -> float:
         """Until the next key expires."""

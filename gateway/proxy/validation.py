@@ -7,13 +7,14 @@ word on everything that passes, unchanged.
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl
+
+import structlog
 
 from gateway.errors import InvalidInputError, SandgateError
 from gateway.proxy.documents import Source, look_up
@@ -31,7 +32,7 @@ from gateway.proxy.paths import Match, Paths
 from gateway.proxy.schema import MOST_ERRORS, BudgetError, Checker, Found, Patterns
 from gateway.proxy.shelf import Made, Shelf
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 MOST_BODY = 256 * 1024  # larger ones are not looked at
 _INLINE_BODY = 16 * 1024  # on the event loop; larger ones in a thread
@@ -138,7 +139,7 @@ class Validators:
 
     def _failed(self, version_id: str) -> None:
         self.skipped += 1
-        _log.exception("a call to version %s could not be checked", version_id)
+        _log.exception("call_not_checked", version_id=version_id)
 
     async def _in_thread(self, validator: Validator, *call: Any) -> SandgateError | None:
         """`Any`: the arguments of `check`."""

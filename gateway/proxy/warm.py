@@ -6,9 +6,10 @@ point that was reached. The steps and their order are those of `Endpoint._serve`
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Protocol
+
+import structlog
 
 from gateway.auth.verified import VerifiedKey
 from gateway.errors import SandgateError
@@ -28,7 +29,7 @@ from gateway.proxy.refusing import limit_headers, refused
 from gateway.proxy.resolve import Resolver
 from gateway.server.connection import Request
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 BODY_BYTES = 64 * 1024  # of a request; more goes the general way
 DOCUMENTS = (DOCUMENT, PAGE)
@@ -141,7 +142,7 @@ class Warm:
             error = None if done.cancelled() else done.exception()
             known = error if isinstance(error, SandgateError) else SandgateError()
             if known is not error:
-                _log.error("limits failed", exc_info=error)
+                _log.error("limits_failed", exc_info=error, **flight.call.log_context())
             flight.go_on(failing(known))
         else:
             self._decided(flight, done.result(), charge)

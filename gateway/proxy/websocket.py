@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+
+import structlog
 
 from gateway.auth.verified import VerifiedKey
 from gateway.errors import ForbiddenError, SandgateError
@@ -34,7 +35,7 @@ from gateway.proxy.tunnel import LINGER_SECONDS, Tunnel
 from gateway.server.upgrade import Upgrade
 from gateway.store.call_settings import WebSocketSettings
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 REFUSAL_BYTES = 1024 * 1024  # of an app's answer that is no upgrade
 
@@ -132,13 +133,13 @@ class WebSockets:
             app.abort()
             raise MeteringUnavailableError
         _begun(call)
-        token, name, begun_at = 0, call.name, call.begun_at
+        token, names, begun_at = 0, call.log_context(), call.begun_at
 
         def on_end(ended: Tunnel) -> None:
             self._tunnels.discard(ended)
             self._streams.remove(token)
             borrowed.give_back()
-            _log_end(name, time.perf_counter() - begun_at, ended)
+            _log_end(names, time.perf_counter() - begun_at, ended)
 
         tunnel = Tunnel(
             opening.settings,
@@ -243,15 +244,16 @@ def _own_headers(call: Call) -> list[Field]:
     return [*call.own_headers, *call.stamp.fields(call)]
 
 
-def _log_end(name: str, seconds: float, tunnel: Tunnel) -> None:
+def _log_end(names: Mapping[str, str], seconds: float, tunnel: Tunnel) -> None:
     """The record was written when it began; this is what came of it."""
     _log.info(
-        "websocket %s ended after %.1f s with %d bytes from the caller and %d from the API: %s",
-        name,
-        seconds,
-        tunnel.caller.received,
-        tunnel.app.received,
-        tunnel.reason or f"{tunnel.caller.reader.closed or tunnel.app.reader.closed or 'left'}",
+        "websocket_ended",
+        **names,
+        seconds=round(seconds, 1),
+        bytes_from_caller=tunnel.caller.received,
+        bytes_from_api=tunnel.app.received,
+        reason=tunnel.reason
+        or f"{tunnel.caller.reader.closed or tunnel.app.reader.closed or 'left'}",
     )
 
 

@@ -1,19 +1,19 @@
 """Runs an ASGI application on one request: the control plane, and calls that take their time."""
 
 import asyncio
-import logging
 import socket
 import struct
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import structlog
 from starlette.types import ASGIApp, Message
 
 from gateway.server.answer import LAST_CHUNK, Framing, framing, head_bytes
 from gateway.server.connection import Request
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 READ_SECONDS = 60.0  # for a caller to take what waits for it
 _FAILED = b'{"type":"about:blank","title":"Internal error","status":500,"code":"internal_error"}'
@@ -65,7 +65,7 @@ class Cycle:
         try:
             await app(scope, self.receive, self.send)
         except Exception:  # noqa: BLE001 - the last place that can still answer
-            _log.exception("request failed")
+            _log.exception("request_failed")
             if self._framing is None and not self._request.is_gone:
                 await self.send({"type": "http.response.start", "status": 500, "headers": [
                     (b"content-type", b"application/problem+json"),

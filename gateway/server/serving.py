@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import logging
 import select
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+import structlog
 from starlette.types import ASGIApp
 
 from gateway.server.asgi import Cycle, scope_of
@@ -15,7 +15,7 @@ from gateway.server.connection import ClientConnection, Request
 from gateway.server.host import Sender
 from gateway.server.request import Head
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 HEAD_SECONDS = 10.0  # from the first byte of a head to its last
 KEEP_ALIVE_SECONDS = 75.0
@@ -76,7 +76,7 @@ class Server:
             if self._at_once is not None and self._at_once(request):
                 return
         except Exception:  # noqa: BLE001 - a bug costs the short way, not the call
-            _log.exception("request failed")
+            _log.exception("request_failed")
         self.run(request, None)
 
     def run(self, request: Request, app: ASGIApp | None) -> None:

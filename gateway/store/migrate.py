@@ -12,6 +12,7 @@ _FILE_NAME = re.compile(r"^(\d+)_(.*)\.sql$")
 _LOCK = 0x53414E44  # any number does, as long as every migrator uses the same
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 MIGRATIONS = Path(__file__).parents[2] / "supabase" / "migrations"
+_HISTORY_TABLE = "supabase_migrations.schema_migrations"
 _HISTORY = """
 create schema if not exists supabase_migrations;
 create table if not exists supabase_migrations.schema_migrations (
@@ -75,6 +76,25 @@ async def migrate(
         await connection.close()
 
 
+async def migrate_at(address: str, migrations_dir: Path = MIGRATIONS) -> list[str]:
+    """The same for the database of a Supabase project, which brings roles and auth along."""
+    migrations = read_migrations(migrations_dir)
+    try:
+        connection = await asyncpg.connect(
+            address, timeout=10, command_timeout=120, statement_cache_size=0
+        )
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise MigrationError(f"The database does not answer: {error}") from error
+    try:
+        if await connection.fetchval("select to_regclass('auth.users')") is None:
+            raise MigrationError("DATABASE_URL names no Supabase project: auth.users is missing.")
+        return await apply(connection, migrations)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise MigrationError(f"The database failed: {error}") from error
+    finally:
+        await connection.close(timeout=10)
+
+
 async def bootstrap(socket_dir: Path, *, database: str = "postgres") -> None:
     """Make the roles and the auth schema that Supabase brings along. Embedded database only."""
     connection = await _connect(socket_dir, "supabase_admin", database)
@@ -92,20 +112,37 @@ async def apply(connection: asyncpg.Connection, migrations: list[Migration]) -> 
     await connection.execute("set client_min_messages = warning")
     await connection.execute("select pg_advisory_lock($1)", _LOCK)
     try:
-        await connection.execute(_HISTORY)
-        rows = await connection.fetch("select version from supabase_migrations.schema_migrations")
-        todo = pending(migrations, {row["version"] for row in rows})
-        for migration in todo:
-            await _apply_one(connection, migration)
+        await _make_history(connection)
+        done = []
+        while todo := pending(migrations, await _applied(connection)):
+            if await _apply_one(connection, todo[0]):
+                done.append(todo[0].version)
         await connection.execute("notify pgrst, 'reload schema'")
-        return [migration.version for migration in todo]
+        return done
     finally:
         if not connection.is_closed():
             await connection.execute("select pg_advisory_unlock($1)", _LOCK)
 
 
-async def _apply_one(connection: asyncpg.Connection, migration: Migration) -> None:
-    """One file and its row of history: both or neither."""
+async def _make_history(connection: asyncpg.Connection) -> None:
+    if await connection.fetchval(f"select to_regclass('{_HISTORY_TABLE}')") is not None:
+        return
+    try:
+        await connection.execute(_HISTORY)
+    except (asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError):
+        await connection.execute(_HISTORY)  # Supabase's own tool made it in the same moment
+
+
+async def _applied(connection: asyncpg.Connection) -> set[str]:
+    rows = await connection.fetch("select version from supabase_migrations.schema_migrations")
+    return {row["version"] for row in rows}
+
+
+async def _apply_one(connection: asyncpg.Connection, migration: Migration) -> bool:
+    """One file and its row of history: both or neither. False when somebody else did it.
+
+    Supabase's own tool does not know our lock: while it works on the same file ours fails.
+    """
     try:
         async with connection.transaction():
             await connection.execute(migration.sql)
@@ -118,7 +155,10 @@ async def _apply_one(connection: asyncpg.Connection, migration: Migration) -> No
                 [migration.sql],
             )
     except asyncpg.PostgresError as error:
+        if migration.version in await _applied(connection):
+            return False
         raise MigrationError(f"{migration.version}_{migration.name}.sql: {error}") from error
+    return True
 
 
 async def _connect(socket_dir: Path, user: str, database: str) -> asyncpg.Connection:

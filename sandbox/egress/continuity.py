@@ -21,7 +21,7 @@ def authority_at(path: Path) -> Authority:
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
-        _log.warning("the door begins with a new certificate", reason=str(error))
+        _log.warning("the_door_begins_with_a_new_certificate", reason=str(error))
     made = Authority()
     write_whole(path, made.to_pem(), 0o600)
     return made

@@ -133,7 +133,7 @@ class Gate:
             try:
                 sock, _ = await loop.sock_accept(listener)
             except OSError as error:
-                _log.warning("cannot accept", sandbox_id=self._sandbox_id, reason=str(error))
+                _log.warning("cannot_accept", sandbox_id=self._sandbox_id, reason=str(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             self._begin(sock)
@@ -161,7 +161,7 @@ class Gate:
         slot.close()
         sock.close()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a connection failed", sandbox_id=self._sandbox_id, exc_info=error)
+            _log.error("a_connection_failed", sandbox_id=self._sandbox_id, exc_info=error)
 
     async def _serve(self, sock: socket.socket) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=sock)

@@ -84,7 +84,7 @@ async def serve(settings: DoorSettings) -> None:
     write_whole(paths.door_ca, authority.certificate.encode(), 0o644)
     try:
         async with serving_outlet(paths.door_socket, door, settings.client_uids):
-            _log.info("door open", nameservers=[str(one) for one in settings.nameservers])
+            _log.info("door_open", nameservers=[str(one) for one in settings.nameservers])
             await stop.wait()
             is_last = not door.serves_any  # else the next door has to be the same one to them
     finally:
@@ -103,12 +103,12 @@ def _all_descriptors() -> None:
 def main() -> int:
     """Entry of `python -m sandbox.egress.server`."""
     settings = parse()
-    log.configure()
     _all_descriptors()
     try:
-        asyncio.run(serve(settings))
+        with log.configure("door"):
+            asyncio.run(serve(settings))
     except (OSError, UnsafeDirectoryError) as error:
-        _log.error("cannot start", reason=str(error))
+        _log.error("cannot_start", reason=str(error))
         return 1
     return 0
 

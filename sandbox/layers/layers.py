@@ -144,7 +144,7 @@ class Layers:
     # --- resolving
 
     async def _resolve(self, wanted: list[str]) -> Lock:
-        _log.info("resolving dependencies", requirements=wanted)
+        _log.info("resolving_dependencies", requirements=wanted)
         answer = await self._in_builder(partial(self._ask, wanted))
         code, output, errors = (answer.get(name) for name in ("code", "output", "errors"))
         if not isinstance(output, str) or not isinstance(errors, str):
@@ -197,7 +197,7 @@ class Layers:
                 return found
             path = await self._in_builder(partial(self._install, lock))
         seconds = round(time.monotonic() - begin, 2)
-        _log.info("layer built", layer=lock.digest, packages=len(lock.packages), seconds=seconds)
+        _log.info("layer_built", layer=lock.digest, packages=len(lock.packages), seconds=seconds)
         await asyncio.to_thread(self._store.evict, self._in_use(), self._max_bytes)
         return path
 
@@ -244,5 +244,5 @@ class Layers:
         except StartFailedError as error:
             raise ManagerUnavailableError(f"the builder did not start: {error.reason}") from error
         except (RemoteError, StreamError, OSError) as error:
-            _log.warning("layer not built", error=str(error)[:500])
+            _log.warning("layer_not_built", error=str(error)[:500])
             raise ManagerUnavailableError(f"the layer was not built: {error}") from error

@@ -109,7 +109,7 @@ class BubblewrapHandle:
             if self._group is not None:
                 await asyncio.to_thread(self._group.remove)
             if self._process.said:
-                _log.warning("sandbox error", sandbox=self._sandbox_id, text=self._process.said)
+                _log.warning("sandbox_error", sandbox_id=self._sandbox_id, text=self._process.said)
             self._process.close()
             self._removed = True
 

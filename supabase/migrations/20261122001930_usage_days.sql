@@ -169,8 +169,9 @@ begin
         with days as materialized (
             select * from public.usage_days where api_id = p_api_id and day >= v_from
         ), times as materialized (
-            select version, exp((bucket::int + 0.5::double precision) * ln(1.05::double precision)) - 1 as us,
-                    number::bigint as calls
+            select version,
+                   exp((bucket::int + 0.5::double precision) * ln(1.05::double precision)) - 1 as us,
+                   number::bigint as calls
               from days
              cross join lateral jsonb_each_text(times) as counts (bucket, number)
             union all

@@ -1,9 +1,9 @@
 """A call's place in its trace, as apps see it over real sockets."""
 
 import asyncio
-import logging
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 
 from tests.support.datapath import DataPath
@@ -88,11 +88,8 @@ async def test_a_call_in_a_task_has_the_same_place(path: DataPath) -> None:
     assert parent == f"00-{TRACE}-{request_id[16:]}-00"
 
 
-async def test_a_websocket_has_its_place_too(
-    path: DataPath, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_websocket_has_its_place_too(path: DataPath) -> None:
     """And the line at its end names both."""
-    caplog.set_level(logging.INFO)
     heads: list[bytes] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -102,12 +99,17 @@ async def test_a_websocket_has_its_place_too(
 
     address, key = serve(path, handle)
     fields = {"X-API-Key": key, "traceparent": SENT, "tracestate": "a=1"}
-    async with connect(address, additional_headers=fields, proxy=None):
-        pass
-    request_id = path.records()[0]["request_id"]
+    with capture_logs() as logs:
+        async with connect(address, additional_headers=fields, proxy=None):
+            pass
+        await until(lambda: bool(logs))
+    record = path.records()[0]
+    request_id = record["request_id"]
     assert value_of(heads[0], b"traceparent").decode() == f"00-{TRACE}-{request_id[16:]}-00"
     assert value_of(heads[0], b"tracestate") == b"a=1"
-    await until(lambda: f"websocket {request_id} of trace {TRACE} ended" in caplog.text)
+    expected = {"event": "websocket_ended", "request_id": request_id, "trace_id": TRACE}
+    expected |= {name: record[name] for name in ("api_id", "tenant_id", "key_id")}
+    assert expected.items() <= logs[0].items()
 
 
 async def test_the_callers_answer_says_nothing_of_it(path: DataPath) -> None:

@@ -10,7 +10,13 @@ import pytest
 
 from gateway.store.database import SERVICE, DatabaseError
 from gateway.store.embedded import EmbeddedPostgres
-from gateway.store.migrate import MIGRATIONS, MigrationError, migrate, read_migrations
+from gateway.store.migrate import (
+    MIGRATIONS,
+    MigrationError,
+    migrate,
+    migrate_at,
+    read_migrations,
+)
 from gateway.store.postgres import PostgresDatabase
 
 
@@ -156,6 +162,42 @@ async def test_a_store_that_is_open_learns_of_new_functions(
 async def test_no_server(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(MigrationError, match="does not answer"):
         await migrate(tmp_path, folder)
+
+
+async def test_a_database_that_is_no_project_is_left_alone(
+    postgres: EmbeddedPostgres, empty: str, folder: Path
+) -> None:
+    with pytest.raises(MigrationError, match=r"auth\.users is missing"):
+        await migrate_at(postgres.dsn("postgres", empty), folder)
+    assert await ask(postgres, empty, TABLES) == []
+
+
+@pytest.mark.parametrize("address", ["postgresql://x@127.0.0.1:1/x", "postgresql://[", "nonsense"])
+async def test_an_address_where_nobody_answers(address: str, folder: Path) -> None:
+    with pytest.raises(MigrationError, match="does not answer"):
+        await migrate_at(address, folder)
+
+
+async def test_a_file_that_somebody_else_applies_meanwhile_is_his(
+    postgres: EmbeddedPostgres, empty: str, folder: Path
+) -> None:
+    """Supabase's own tool does not know our lock."""
+    await migrate(postgres.socket_dir, folder, database=empty)
+    write(folder, "300_third", "create table public.third (id int);")
+    write(folder, "400_fourth", "create table public.fourth (id int);")
+    other = await asyncpg.connect(postgres.dsn("postgres", empty))
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("create table public.third (id int)")
+    await other.execute("insert into supabase_migrations.schema_migrations values ('300')")
+    ours = asyncio.create_task(migrate(postgres.socket_dir, folder, database=empty))
+    blocked = "select count(*) from pg_locks where not granted and locktype = 'transactionid'"
+    while not await other.fetchval(blocked):
+        await asyncio.sleep(0.02)
+    await transaction.commit()
+    await other.close()
+    assert await ours == ["400"]
+    assert await ask(postgres, empty, TABLES) == ["first", "fourth", "second", "third"]
 
 
 async def test_our_migrations_need_no_extension_and_no_newest_postgres() -> None:

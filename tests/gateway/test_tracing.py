@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.proxy.tracing import BEGUN_HERE, MAX_STATE_BYTES, read_trace, trace_id_of
+from gateway.tracing import BEGUN_HERE, MAX_STATE_BYTES, read_trace, trace_id_of
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 GOOD = f"00-{TRACE}-{PARENT}-01".encode()
