@@ -67,9 +67,9 @@ def test_so_many_whole_months_stay(today: date, months: int, first: date) -> Non
 async def test_analytics_are_the_same_before_and_after(database: Database, api: MadeApi) -> None:
     await record(database, [*old_calls(api), usage_call(api, NOW.timestamp(), status_code=502)])
     since = OLD - timedelta(days=1)
-    before = await usage.analytics(database, UUID(api.id), since)
+    before = await usage.analytics(database, SERVICE, UUID(api.id), since)
     assert await retire(database, 1) == 100
-    after = await usage.analytics(database, UUID(api.id), since)
+    after = await usage.analytics(database, SERVICE, UUID(api.id), since)
     assert retired_since(after) == retired_since(before)
     assert after["p50_ms"] == pytest.approx(before["p50_ms"], rel=0.03)
     assert after["p95_ms"] == pytest.approx(before["p95_ms"], rel=0.03)
@@ -98,7 +98,7 @@ async def test_a_call_that_comes_late_is_added(database: Database, api: MadeApi)
     await retire(database, 1)
     await record(database, old_calls(api, 3))
     await retire(database, 1)
-    found = await usage.analytics(database, UUID(api.id), OLD - timedelta(days=1))
+    found = await usage.analytics(database, SERVICE, UUID(api.id), OLD - timedelta(days=1))
     assert found["calls"] == 6
     rows = await database.select("usage_days", identity=SERVICE, columns="times,calls")
     assert all(sum(row["times"].values()) == row["calls"] for row in rows)
