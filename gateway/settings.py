@@ -1,6 +1,7 @@
 """Settings, read once from the environment or `.env`; nothing else looks at the environment."""
 
 import base64
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRETS_KEY_BYTES = 32
 _DOMAIN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+_SITE = r"^https?://[^\s/@?#]+/?$"
 _POLICY = "((tenant|api|key)=)?(share|estimate|deny|allow)"
 _FAILURE = rf"^{_POLICY}(,{_POLICY})*$"
 
@@ -33,6 +35,11 @@ class Settings(BaseSettings):
 
     admin_api_key: SecretStr | None = None
     redis_url: SecretStr | None = None
+    supabase_url: str | None = Field(default=None, pattern=_SITE)
+    supabase_public_url: str | None = Field(default=None, pattern=_SITE)
+    supabase_service_role_key: SecretStr | None = None
+    supabase_secret_key: SecretStr | None = None
+    supabase_anon_key: SecretStr | None = None
     limit_failure: str = Field(default="share", pattern=_FAILURE)
     limit_lease: int = Field(default=0, ge=0, le=1000)
 
@@ -85,6 +92,14 @@ class Settings(BaseSettings):
         schemes = ("redis://", "rediss://", "unix://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError("REDIS_URL must begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("supabase_service_role_key", "supabase_secret_key", "supabase_anon_key")
+    @classmethod
+    def _is_a_project_key(cls, value: SecretStr | None) -> SecretStr | None:
+        """An empty one is a mistake, never "off"; a header takes no odd characters."""
+        if value is not None and not re.fullmatch(r"[\x21-\x7e]{20,}", value.get_secret_value()):
+            raise ValueError("must be a key of the project: 20 characters or more, without spaces")
         return value
 
     @field_validator("admin_api_key")
