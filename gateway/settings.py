@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 _SECRETS_KEY_BYTES = 32
 _DOMAIN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
 _DSN = r"^https?://[^\s@/:]+(:[^\s@/]*)?@[^\s@/]+(/[^\s@?#]+)*/[0-9]+$"
+_SITE = r"^https?://[^\s/@?#]+/?$"
 _POLICY = "((tenant|api|key)=)?(share|estimate|deny|allow)"
 _FAILURE = rf"^{_POLICY}(,{_POLICY})*$"
 
@@ -36,6 +37,11 @@ class Settings(BaseSettings):
     admin_api_key: SecretStr | None = None
     redis_url: SecretStr | None = None
     database_url: SecretStr | None = None
+    supabase_url: str | None = Field(default=None, pattern=_SITE)
+    supabase_public_url: str | None = Field(default=None, pattern=_SITE)
+    supabase_service_role_key: SecretStr | None = None
+    supabase_secret_key: SecretStr | None = None
+    supabase_anon_key: SecretStr | None = None
     limit_failure: str = Field(default="share", pattern=_FAILURE)
     limit_lease: int = Field(default=0, ge=0, le=1000)
 
@@ -112,6 +118,14 @@ class Settings(BaseSettings):
         schemes = ("postgres://", "postgresql://")
         if value is not None and not value.get_secret_value().startswith(schemes):
             raise ValueError("DATABASE_URL must begin with postgresql://")
+        return value
+
+    @field_validator("supabase_service_role_key", "supabase_secret_key", "supabase_anon_key")
+    @classmethod
+    def _is_a_project_key(cls, value: SecretStr | None) -> SecretStr | None:
+        """An empty one is a mistake, never "off"; a header takes no odd characters."""
+        if value is not None and not re.fullmatch(r"[\x21-\x7e]{20,}", value.get_secret_value()):
+            raise ValueError("must be a key of the project: 20 characters or more, without spaces")
         return value
 
     @field_validator("admin_api_key")

@@ -14,10 +14,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import httpx
 import structlog
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from gateway.auth.elsewhere import elsewhere, nothing_here
 from gateway.auth.issuer.app import build_issuer
 from gateway.auth.issuer.configured import carrier_from, redirects_from
 from gateway.auth.issuer.endpoints import jwks_route
@@ -25,6 +27,7 @@ from gateway.auth.issuer.mail import Outbox
 from gateway.auth.issuer.passwords import Passwords
 from gateway.auth.issuer.refresh import secret_from
 from gateway.auth.issuer.tokens import AccessTokens
+from gateway.auth.project_sessions import ProjectSessions
 from gateway.auth.reporters import Reporters
 from gateway.auth.sessions import SessionVerifier
 from gateway.auth.verify import KeyVerifier
@@ -67,12 +70,14 @@ from gateway.store.documents import DocumentStore
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.keys import gateway_key
 from gateway.store.news_redis import RedisNews
-from gateway.store.postgres import PostgresDatabase
 from gateway.store.presence import Presence
+from gateway.store.project import Project, opened, project_of
 from gateway.store.routes import RouteStore
 from gateway.store.sealing import Seal
 from sandbox.client import ManagerClient
 from sandbox.paths import RunPaths
+
+PROJECT_SECONDS = 8.0  # for one question to a project's Auth
 
 log = structlog.get_logger("wiring")
 
@@ -101,7 +106,11 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     limiter = await _open_limiter(stack, settings, store.database, clock, metrics)
     journal = _open_journal(stack, settings)
     calls = _calls(stack, settings, secrets, store, manager, limiter, journal, metrics, clock)
-    people = _people(stack, settings, secrets, store, public_url)
+    project = project_of(settings)
+    if project is None:
+        people = _people(stack, settings, secrets, store, public_url)
+    else:
+        people = await _project_people(stack, project, store.database)
     peers = Peers(
         RunPaths(run_dir).gateways, settings.gateway_name, metrics, workers=settings.gateway_workers
     )
@@ -136,7 +145,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
 class People:
     """The issuer, its public keys, and who checks its sessions."""
 
-    sessions: SessionVerifier
+    sessions: SessionVerifier | ProjectSessions
     issuer: ASGIApp
     jwks: Route
 
@@ -146,18 +155,20 @@ class _Store:
     """Everything that talks to Postgres."""
 
     database: Database
-    users: AuthUsers
+    users: AuthUsers | None  # None where a project keeps them
     changes: Changes
 
 
 async def _open_store(stack: AsyncExitStack, settings: Settings) -> _Store:
-    socket_dir = EmbeddedPostgres(settings.data_dir).socket_dir
-    database = await stack.enter_async_context(await PostgresDatabase.connect(socket_dir))
-    users = await AuthUsers.connect(str(socket_dir))
-    stack.push_async_callback(users.close)
+    database = await stack.enter_async_context(opened(settings))
+    socket_dir, users = None, None
+    if project_of(settings) is None:
+        socket_dir = EmbeddedPostgres(settings.data_dir).socket_dir
+        users = await AuthUsers.connect(str(socket_dir))
+        stack.push_async_callback(users.close)
     changes = await stack.enter_async_context(
         Changes(
-            socket_dir,
+            socket_dir,  # a project has no LISTEN: there the generation is polled
             read=lambda: generations.current(database),
             news=RedisNews(settings.redis_url.get_secret_value()) if settings.redis_url else None,
         )
@@ -287,6 +298,7 @@ def _people(
         kid=secrets.jwt_kid,
         issuer=f"{public_url}/auth/v1",
     )
+    assert store.users is not None
     passwords = Passwords()
     stack.callback(passwords.close)
     sessions = SessionVerifier(
@@ -308,6 +320,21 @@ def _people(
         clock=time.time,
     )
     return People(sessions, issuer, jwks_route(tokens))
+
+
+async def _project_people(stack: AsyncExitStack, project: Project, database: Database) -> People:
+    """People of a Supabase project: no issuer of ours."""
+    http = await stack.enter_async_context(httpx.AsyncClient(timeout=PROJECT_SECONDS))
+    sessions = ProjectSessions(
+        http=http,
+        auth_url=project.auth_url,
+        issuer=project.issuer,
+        keys=project.keys,
+        database=database,
+        clock=time.time,
+    )
+    away = elsewhere(http, project.auth_url, project.keys.anon)
+    return People(sessions, away, Route("/.well-known/jwks.json", nothing_here))
 
 
 def _observer(metrics: Metrics) -> Callable[[int, str | None, float], None]:

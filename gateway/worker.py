@@ -19,7 +19,7 @@ from gateway.store.auth_users import AuthUsers
 from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.kv import KvStore
-from gateway.store.postgres import PostgresDatabase
+from gateway.store.project import opened, project_of
 from sandbox.paths import RunPaths
 
 HOUSEKEEPING_SECONDS = 3600.0
@@ -46,24 +46,23 @@ async def work(settings: Settings, run_dir: Path | None = None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    postgres = EmbeddedPostgres(settings.data_dir)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            await PostgresDatabase.connect(postgres.socket_dir, connections=2)
-        )
-        users = await AuthUsers.connect(postgres.socket_dir, size=1)
-        stack.push_async_callback(users.close)
+        database = await stack.enter_async_context(opened(settings, connections=2))
         if run_dir is not None:
-            await _serve_data(stack, postgres, run_dir)
+            await _serve_data(stack, settings, run_dir)
         drain = Drain(settings.data_dir / "journal", database, seconds=settings.journal_seconds)
         tasks = [
             asyncio.create_task(drain.run(), name="drain"),
             asyncio.create_task(again_and_again(lambda: housekeeping(database)), name="house"),
-            asyncio.create_task(again_and_again(lambda: purge_sessions(users)), name="sessions"),
             asyncio.create_task(
                 again_and_again(lambda: retire(database, settings.usage_months)), name="retention"
             ),
         ]
+        if project_of(settings) is None:  # a project cleans up its sessions itself
+            users = await AuthUsers.connect(EmbeddedPostgres(settings.data_dir).socket_dir, size=1)
+            stack.push_async_callback(users.close)
+            purging = again_and_again(lambda: purge_sessions(users))
+            tasks.append(asyncio.create_task(purging, name="sessions"))
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
         for task in (*tasks, stopped):
@@ -74,12 +73,10 @@ async def work(settings: Settings, run_dir: Path | None = None) -> None:
         await drain.once()
 
 
-async def _serve_data(stack: AsyncExitStack, postgres: EmbeddedPostgres, run_dir: Path) -> None:
+async def _serve_data(stack: AsyncExitStack, settings: Settings, run_dir: Path) -> None:
     """Over connections of its own, so that a flood of requests never holds up the drain."""
     database = await stack.enter_async_context(
-        await PostgresDatabase.connect(
-            postgres.socket_dir, connections=DATA_CONNECTIONS, seconds=DATA_SECONDS
-        )
+        opened(settings, connections=DATA_CONNECTIONS, seconds=DATA_SECONDS)
     )
     await stack.enter_async_context(serving_data(RunPaths(run_dir).data_socket, KvStore(database)))
 

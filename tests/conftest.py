@@ -120,7 +120,7 @@ NEVER_SLOW = ("tests/journeys/test_one_file.py",)
 # journeys with installations of their own; all others share one for each runtime
 ALONE = (
     "test_call_settings", "test_dependencies", "test_egress", "test_hardening", "test_hogs",
-    "test_life", "test_redis", "test_workers",
+    "test_life", "test_redis", "test_supabase", "test_workers",
 )  # fmt: skip
 
 

@@ -99,26 +99,28 @@ class SessionVerifier:
         alive = await self._sessions.session_alive(
             claims.session_id, claims.user_id, datetime.fromtimestamp(asked_at, UTC)
         )
-        is_admin = alive and await self._is_admin(claims.user_id)
+        is_admin = alive and await is_admin_now(self._database, claims.user_id)
         known = _Known(claims.user_id, alive, is_admin, asked_at + self._seconds)
         if before == self._forgotten:
             self._remember(claims.session_id, known)
         return known
-
-    async def _is_admin(self, user_id: UUID) -> bool:
-        rows = await self._database.select(
-            "user_profiles",
-            identity=SERVICE,
-            columns="is_admin",
-            where=[Filter("id", "eq", str(user_id))],
-        )
-        return bool(rows) and rows[0]["is_admin"] is True
 
     def _remember(self, session_id: UUID, known: _Known) -> None:
         self._known[session_id] = known
         self._known.move_to_end(session_id)
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
+
+
+async def is_admin_now(database: Database, user_id: UUID) -> bool:
+    """Whether this person administers the installation."""
+    rows = await database.select(
+        "user_profiles",
+        identity=SERVICE,
+        columns="is_admin",
+        where=[Filter("id", "eq", str(user_id))],
+    )
+    return bool(rows) and rows[0]["is_admin"] is True
 
 
 def bearer(authorization: str | None) -> str | None:

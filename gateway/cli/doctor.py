@@ -10,6 +10,7 @@ from gateway.limits.open import look_at
 from gateway.limits.redis_membership import StoreUnfitError
 from gateway.settings import Settings
 from gateway.store.binaries import installed
+from gateway.store.project import ProjectError, check_project, project_of
 from sandbox.doctor import Check, render
 from sandbox.doctor import examine as examine_sandboxes
 
@@ -20,7 +21,7 @@ async def examine(settings: Settings) -> list[Check]:
     """Every check of this machine, in the order it is best read."""
     return [
         _python(),
-        _postgres(),
+        await _store(settings),
         _port(settings),
         *await _redis(settings),
         *await examine_sandboxes(settings.data_dir, settings.sandbox_runtime),
@@ -40,6 +41,18 @@ async def _redis(settings: Settings) -> list[Check]:
 
 def _python() -> Check:
     return Check("python", sys.version_info >= (3, 11), platform.python_version(), "use 3.11+")
+
+
+async def _store(settings: Settings) -> Check:
+    """Where data is: a Supabase project, or our own Postgres."""
+    try:
+        project = project_of(settings)
+        if project is None:
+            return _postgres()
+        generation = await check_project(project)
+    except ProjectError as error:
+        return Check("supabase", False, error.detail, "see docs/supabase.md")
+    return Check("supabase", True, f"{project.url}, change {generation}")
 
 
 def _postgres() -> Check:

@@ -12,6 +12,7 @@ import httpx
 
 from gateway.cli.failures import FirstRunError
 from gateway.cli.files import write_private
+from gateway.store.project import Project
 
 ADMIN_EMAIL = "admin@example.com"
 DEMO_NAME = "Sand facts"
@@ -52,12 +53,16 @@ def save(data_dir: Path, value: FirstRun) -> None:
 
 
 async def first_run(
-    client: httpx.AsyncClient, create_admin: CreateAdmin, admin_api_key: str, base_url: str
+    client: httpx.AsyncClient,
+    create_admin: CreateAdmin,
+    admin_api_key: str,
+    base_url: str,
+    project: Project | None = None,
 ) -> FirstRun:
     """Make everything; safe to repeat when an earlier attempt was cut off."""
     password = secrets.token_urlsafe(15)
     await create_admin(ADMIN_EMAIL, password)
-    client.headers["Authorization"] = f"Bearer {await _sign_in(client, password)}"
+    client.headers["Authorization"] = f"Bearer {await _sign_in(client, password, project)}"
     api_id, api_key = await _demo(client)
     return FirstRun(base_url, ADMIN_EMAIL, password, admin_api_key, api_id, api_key)
 
@@ -71,9 +76,10 @@ async def call_demo(client: httpx.AsyncClient, made: FirstRun) -> str:
     return answer.text
 
 
-async def _sign_in(client: httpx.AsyncClient, password: str) -> str:
+async def _sign_in(client: httpx.AsyncClient, password: str, project: Project | None) -> str:
     answer = await client.post(
-        "/auth/v1/token",
+        "/auth/v1/token" if project is None else f"{project.auth_url}/token",
+        headers={} if project is None else {"apikey": project.keys.anon or project.keys.service},
         params={"grant_type": "password"},
         json={"email": ADMIN_EMAIL, "password": password},
     )

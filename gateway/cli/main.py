@@ -132,7 +132,7 @@ def migrate_command() -> None:
             applied = await admin.migrate_at(chosen.database_url.get_secret_value())
         else:
             make_data_dir(chosen.data_dir)
-            applied = await admin.migrate_now(chosen.data_dir)
+            applied = await admin.migrate_now(chosen)
         print("\n".join(f"applied {name}" for name in applied) or "nothing to do")
 
     run(action)
@@ -154,7 +154,7 @@ def create_admin_command(
 
     async def action() -> None:
         make_data_dir(chosen.data_dir)
-        async with admin.people(chosen.data_dir) as create_admin:
+        async with admin.people(chosen) as create_admin:
             await create_admin(email, password)
         print(f"{email} is an admin")
 

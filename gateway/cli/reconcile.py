@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.cli.admin import running_postgres
+from gateway.cli.admin import store
 from gateway.cli.amounts import dollars
 from gateway.operations.reconcile import Reconciliation, reconcile
 from gateway.settings import Settings
-from gateway.store.postgres import PostgresDatabase
 
 LONGEST_SECONDS = 1800.0  # a million calls take half a minute
 _COLUMNS = ("at", "request_id", "account", "subject", "segment", "expected", "found")
@@ -16,12 +15,7 @@ _ALWAYS = ("expected", "found")
 
 async def examine(settings: Settings, days: int) -> Reconciliation:
     """Whether Sandgate runs or not."""
-    async with (
-        running_postgres(settings.data_dir) as server,
-        await PostgresDatabase.connect(
-            server.socket_dir, connections=1, seconds=LONGEST_SECONDS
-        ) as database,
-    ):
+    async with store(settings, seconds=LONGEST_SECONDS) as database:
         return await reconcile(database, settings.data_dir / "journal", days=days)
 
 

@@ -31,6 +31,7 @@ from gateway.secrets import Secrets, load_or_create_secrets
 from gateway.settings import Settings
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.migrate import migrate
+from gateway.store.project import check_project, project_of
 from gateway.users import by_root
 from sandbox.paths import runtime_dir
 
@@ -106,6 +107,7 @@ def _roll_on_hangup(rolling: Rolling, stop: asyncio.Event) -> None:
 async def _serve(settings: Settings, stop: asyncio.Event, rolling: Rolling) -> None:
     begin = time.monotonic()
     check(settings)
+    project = project_of(settings)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(open_listener(settings.gateway_host, settings.gateway_port))
         data_dir = settings.data_dir
@@ -115,9 +117,12 @@ async def _serve(settings: Settings, stop: asyncio.Event, rolling: Rolling) -> N
         run_dir = runtime_dir(data_dir)
         users = _identities(data_dir, run_dir)
         supervisor = await stack.enter_async_context(Supervisor())
-        postgres = EmbeddedPostgres(data_dir)
-        await supervisor.keep(KeptPostgres(postgres))
-        await migrate(postgres.socket_dir)
+        if project is None:
+            postgres = EmbeddedPostgres(data_dir)
+            await supervisor.keep(KeptPostgres(postgres))
+            await migrate(postgres.socket_dir)
+        else:
+            await check_project(project)
         kept = gateways(settings, run_dir, listener, users)
         door, manager, worker = _programs(settings, run_dir, users)
         await supervisor.keep(door, manager)
@@ -254,9 +259,13 @@ async def _greet(
     data_dir = settings.data_dir
     made = first_run.load(data_dir)
     if made is None:
-        async with admin.people(data_dir) as create_admin:
+        async with admin.people(settings) as create_admin:
             made = await first_run.first_run(
-                client, create_admin, secrets.admin_api_key.get_secret_value(), url
+                client,
+                create_admin,
+                secrets.admin_api_key.get_secret_value(),
+                url,
+                project_of(settings),
             )
         first_run.save(data_dir, made)
         say(f"the demo API answered: {await first_run.call_demo(client, made)}")

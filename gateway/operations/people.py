@@ -5,8 +5,10 @@ from uuid import UUID, uuid4
 
 from gateway.auth.issuer.passwords import Passwords, check_password
 from gateway.auth.issuer.requests import normal_email
+from gateway.errors import ConflictError
 from gateway.store.auth_users import Account, AuthUsers, EmailTakenError
-from gateway.store.database import SERVICE, Database
+from gateway.store.database import SERVICE, Database, Filter
+from gateway.store.project_auth import ProjectAuth
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,41 @@ async def create_admin(
     email = normal_email(email)
     check_password(password)
     made = await _ensure_person(email, password, users, passwords)
+    await make_admin(made, database)
+    return made
+
+
+async def create_project_admin(
+    email: str, password: str, *, auth: ProjectAuth, database: Database
+) -> AdminMade:
+    """The same for a person of a Supabase project; its Auth keeps people and passwords."""
+    email = normal_email(email)
+    check_password(password)
+    user_id = await auth.add(email, password)
+    created = user_id is not None
+    if user_id is None:
+        user_id = await _id_of(email, database)
+        await auth.set_password(user_id, password)
+    made = AdminMade(user_id, email, created=created)
+    await make_admin(made, database)
+    return made
+
+
+async def make_admin(made: AdminMade, database: Database) -> None:
+    """A person who is there becomes an admin, and the audit log tells of it."""
     await database.insert("audit_log", [_audit_row(made)], identity=SERVICE)
     await database.rpc(
         "set_admin", {"p_user_id": str(made.user_id), "p_is_admin": True}, identity=SERVICE
     )
-    return made
+
+
+async def _id_of(email: str, database: Database) -> UUID:
+    rows = await database.select(
+        "user_profiles", identity=SERVICE, columns="id", where=[Filter("email", "eq", email)]
+    )
+    if not rows:  # a person from before our schema was there
+        raise ConflictError(f"The project knows {email}, but has no profile for this person.")
+    return UUID(str(rows[0]["id"]))
 
 
 async def _ensure_person(

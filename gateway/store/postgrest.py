@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
+from gateway.errors import SandgateError
 from gateway.store.database import (
+    SERVICE,
     Database,
     DatabaseError,
     DatabaseUnavailableError,
@@ -190,6 +192,17 @@ class PostgrestDatabase(Database):
             raise DatabaseError("PGRST202", f"could not find public.{function}") from error
         request = self._client.rpc(function, sent).request
         return await self._answer(request, identity, is_function=True)
+
+    async def offered(self) -> set[str] | None:
+        """The paths of tables and functions that the service may use; None when it is not told."""
+        request = self._client.from_("").select().request
+        request.params = httpx.QueryParams()
+        try:
+            found = await self._answer(request, SERVICE, is_function=False)
+        except SandgateError:
+            return None
+        paths = found.get("paths") if isinstance(found, dict) else None
+        return set(paths) if isinstance(paths, dict) else None
 
     # --- sending --------------------------------------------------------------------------
 

@@ -255,6 +255,12 @@ async def test_odd_names_never_reach_an_address(name: str) -> None:
         assert project.requests == []
 
 
+@pytest.mark.parametrize("answer", [code(404, "PGRST126"), failed(403, "no"), ok(b"[]")])
+async def test_a_project_may_keep_to_itself_what_it_offers(answer: bytes) -> None:
+    async with playing(answer) as (_, database):
+        assert await database.offered() is None
+
+
 # --- rules that must agree with the other way
 
 

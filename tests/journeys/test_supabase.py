@@ -1,0 +1,104 @@
+"""A whole installation over a Supabase project: only HTTP leads to its data."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import Future
+from threading import Thread
+from uuid import uuid4
+
+import pytest
+
+from gateway.store.embedded import EmbeddedPostgres
+from tests.conftest import TEMPLATE, _administer
+from tests.journeys import apps
+from tests.support.engines import require
+from tests.support.installation import Installation, installation
+from tests.support.supabase_project import PUBLIC_KEY, SupabaseProject, supabase_project
+from tests.support.waiting import until_blocking
+
+
+@pytest.fixture(scope="module")
+def project(postgres: EmbeddedPostgres) -> Iterator[SupabaseProject]:
+    """Served by a thread of its own, since an installation is waited for."""
+    name = f"project_{uuid4().hex[:12]}"
+    asyncio.run(_administer(postgres, f"create database {name} template {TEMPLATE}"))
+    begun: Future[SupabaseProject] = Future()
+    loop, end = asyncio.new_event_loop(), asyncio.Event()
+
+    async def serve() -> None:
+        async with supabase_project(postgres.socket_dir, name) as made:
+            begun.set_result(made)
+            await end.wait()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        except BaseException as error:  # a skip as well
+            begun.set_exception(error)
+
+    thread = Thread(target=run)
+    thread.start()
+    try:
+        yield begun.result(60)
+        loop.call_soon_threadsafe(end.set)
+    finally:
+        thread.join(30)
+        loop.close()
+        asyncio.run(_administer(postgres, f"drop database {name} with (force)"))
+
+
+@pytest.fixture(scope="module")
+def over(project: SupabaseProject) -> Iterator[Installation]:
+    require("bubblewrap")
+    environment = project.environment(SUPABASE_ANON_KEY=PUBLIC_KEY)
+    with installation(SANDBOX_RUNTIME="bubblewrap", SANDBOX_BLANKS="1", **environment) as running:
+        yield running
+
+
+def test_it_deploys_calls_and_meters(over: Installation, project: SupabaseProject) -> None:
+    assert "postgres" not in over.processes()
+    assert not (over.data_dir / "postgres").exists()
+    value = over.deploy("over http", apps.METHODS)
+    with over.client(**{"X-API-Key": value["api_key"]}) as caller:
+        for _ in range(3):
+            assert caller.get(f"/{value['id']}/").status_code == 200
+    with over.admin() as admin:
+        assert admin.get("/ready").status_code == 200
+
+        def counted() -> bool:
+            answer = admin.get(f"/api/api-analytics/{value['id']}")
+            assert answer.status_code == 200, answer.text
+            return bool(answer.json()["calls"] == 3)
+
+        until_blocking(counted)
+    assert "POST rpc/record_columns" in project.statements
+
+
+def test_a_person_reads_as_that_person(over: Installation, project: SupabaseProject) -> None:
+    with over.client() as stranger:
+        answer = stranger.post(
+            "/auth/v1/signup", json={"email": "someone@example.com", "password": "long enough 1"}
+        )
+        assert answer.status_code == 200, answer.text
+        stranger.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        listed = stranger.get("/api/apis")
+        assert (listed.status_code, listed.json()["items"]) == (200, [])
+        made = stranger.post("/api/apis", json={"name": "mine", "code": apps.METHODS})
+        assert made.status_code == 201, made.text
+        assert len(stranger.get("/api/apis").json()["items"]) == 1
+
+
+def test_a_revoked_key_stops(over: Installation) -> None:
+    value = over.deploy("to revoke", apps.METHODS)
+    with over.admin() as admin, over.client(**{"X-API-Key": value["api_key"]}) as caller:
+        assert caller.get(f"/{value['id']}/").status_code == 200
+        keys = admin.get(f"/api/apis/{value['id']}/keys").json()["items"]
+        assert admin.delete(f"/api/keys/{keys[0]['id']}").status_code in (200, 204)
+        assert caller.get(f"/{value['id']}/").status_code == 401
+
+
+def test_signing_out_ends_the_session(over: Installation) -> None:
+    with over.admin() as admin:
+        assert admin.get("/api/apis").status_code == 200
+        assert admin.post("/auth/v1/logout", params={"scope": "global"}).status_code == 204
+        until_blocking(lambda: admin.get("/api/apis").status_code == 401)
