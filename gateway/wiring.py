@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from gateway.auth.issuer.app import build_issuer
-from gateway.auth.issuer.configured import carrier_from, redirects_from
+from gateway.auth.issuer.configured import audited, carrier_from, redirects_from
 from gateway.auth.issuer.endpoints import jwks_route
 from gateway.auth.issuer.mail import Outbox
 from gateway.auth.issuer.passwords import Passwords
@@ -301,6 +301,8 @@ def _people(
         seal=Seal(secrets.secrets_key),
         outbox=outbox,
         redirects=redirects_from(settings, public_url),
+        admin_key=secrets.admin_api_key.get_secret_value(),
+        audit=audited(store.database),
         signup=settings.auth_signup,
         confirm=settings.auth_confirm_email,
         clock=time.time,

@@ -20,6 +20,7 @@ from supabase_auth import AsyncGoTrueClient
 
 from gateway.auth.issuer.app import build_issuer
 from gateway.auth.issuer.attempts import AttemptLimits
+from gateway.auth.issuer.configured import audited
 from gateway.auth.issuer.endpoints import jwks_route
 from gateway.auth.issuer.mail import Carrier, Outbox
 from gateway.auth.issuer.passwords import Passwords
@@ -35,6 +36,7 @@ SITE = "http://sandgate.example"
 APP = "https://app.example/page"
 ISSUER = "http://sandgate.example/auth/v1"
 KID = "test-key"
+ADMIN_KEY = "sg_admin_of_the_tests_only"
 VERSIONED = {"x-supabase-api-version": "2024-01-01"}
 
 
@@ -148,6 +150,8 @@ async def running_issuer(
             signup=signup,
             confirm=confirm,
             outbox=outbox,
+            admin_key=ADMIN_KEY,
+            audit=audited(database),
             redirects=Redirects(SITE, (APP, f"{APP}/below/**")),
         )
         site = Starlette(routes=[jwks_route(tokens), Mount("/auth/v1", app)])

@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from gateway.auth.issuer.errors import BusyError, WeakPasswordError
+from gateway.auth.issuer.foreign_hashes import is_bcrypt, matches_bcrypt
 
 MIN_CHARACTERS = 8
 MAX_BYTES = 1024
@@ -75,9 +76,11 @@ class Passwords:
 
     def outdated(self, stored: str) -> bool:
         """Whether the hash was made with other parameters than today's."""
-        return self._hasher.check_needs_rehash(stored)
+        return is_bcrypt(stored) or self._hasher.check_needs_rehash(stored)
 
     def _verify(self, password: str, stored: str) -> bool:
+        if is_bcrypt(stored):
+            return matches_bcrypt(password, stored)
         try:
             return self._hasher.verify(stored, password)
         except (VerificationError, InvalidHashError):
