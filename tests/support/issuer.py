@@ -24,6 +24,7 @@ from gateway.auth.issuer.configured import audited
 from gateway.auth.issuer.endpoints import jwks_route
 from gateway.auth.issuer.mail import Carrier, Outbox
 from gateway.auth.issuer.passwords import Passwords
+from gateway.auth.issuer.policy import PasswordPolicy
 from gateway.auth.issuer.redirects import Redirects
 from gateway.auth.issuer.tokens import AccessTokens
 from gateway.auth.sessions import SessionVerifier
@@ -126,6 +127,7 @@ async def running_issuer(
     signup: bool = True,
     confirm: bool = False,
     carrier: Carrier | None = None,
+    policy: PasswordPolicy | None = None,
 ) -> AsyncIterator[RunningIssuer]:
     """An issuer over a migrated database, served until the block ends."""
     async with AsyncExitStack() as stack:
@@ -152,6 +154,7 @@ async def running_issuer(
             outbox=outbox,
             admin_key=ADMIN_KEY,
             audit=audited(database),
+            policy=policy or PasswordPolicy(),
             redirects=Redirects(SITE, (APP, f"{APP}/below/**")),
         )
         site = Starlette(routes=[jwks_route(tokens), Mount("/auth/v1", app)])

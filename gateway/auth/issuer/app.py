@@ -17,6 +17,7 @@ from gateway.auth.issuer.mail import Outbox
 from gateway.auth.issuer.passwords import Passwords
 from gateway.auth.issuer.people import Audit, People
 from gateway.auth.issuer.people_endpoints import PeopleEndpoints
+from gateway.auth.issuer.policy import PasswordPolicy
 from gateway.auth.issuer.redirects import Redirects
 from gateway.auth.issuer.rendering import on_expected, on_http, on_unexpected
 from gateway.auth.issuer.service import Issuer, SessionCache
@@ -39,6 +40,7 @@ def build_issuer(
     redirects: Redirects,
     admin_key: str,
     audit: Audit,
+    policy: PasswordPolicy,
     limits: AttemptLimits | None = None,
     signup: bool = True,
     confirm: bool = False,
@@ -67,6 +69,7 @@ def build_issuer(
         granting=granting,
         users=users,
         passwords=passwords,
+        policy=policy,
         sessions=sessions,
         attempts=attempts,
         limits=limits,
@@ -91,7 +94,7 @@ def build_issuer(
             *FactorEndpoints(factors, endpoints.session).routes(),
             *LinkEndpoints(links, signup=signup).routes(),
             *PeopleEndpoints(
-                People(users, passwords, granting, links, sessions, audit),
+                People(users, passwords, policy, granting, links, sessions, audit),
                 admin_key=admin_key,
                 attempts=attempts,
                 wrong_keys=limits.address,

@@ -19,16 +19,16 @@ _WAITING = 64
 _T = TypeVar("_T")
 
 
-def check_password(password: str) -> None:
+def check_password(password: str, min_characters: int = MIN_CHARACTERS) -> None:
     """Refuse what the policy forbids, with the reasons clients show."""
     reasons: list[str] = []
-    if len(password) < MIN_CHARACTERS or too_long(password):
+    if len(password) < min_characters or too_long(password):
         reasons.append("length")
     if not _printable(password):
         reasons.append("characters")
     if reasons:
         raise WeakPasswordError(
-            f"Password should have {MIN_CHARACTERS} characters to {MAX_BYTES} bytes"
+            f"Password should have {min_characters} characters to {MAX_BYTES} bytes"
             " and no control characters.",
             reasons,
         )

@@ -18,7 +18,8 @@ from gateway.auth.issuer.errors import (
 from gateway.auth.issuer.granting import Granting
 from gateway.auth.issuer.letters import Kind, letter
 from gateway.auth.issuer.links import Link, Links, Wish
-from gateway.auth.issuer.passwords import Passwords, check_password
+from gateway.auth.issuer.passwords import Passwords
+from gateway.auth.issuer.policy import PasswordPolicy
 from gateway.auth.issuer.requests import check_metadata_size
 from gateway.auth.issuer.service import SessionCache, merge_metadata
 from gateway.store.auth_people import StillNeededError
@@ -57,6 +58,7 @@ class People:
 
     users: AuthUsers
     passwords: Passwords
+    policy: PasswordPolicy
     granting: Granting
     links: Links
     sessions: SessionCache
@@ -77,7 +79,7 @@ class People:
         user_id = wanted.id or uuid4()
         if wanted.email is None:
             raise ValidationError("Cannot create a user without an email")
-        password_hash = await self._hash(wanted)
+        password_hash = await self._hash(wanted, wanted.email)
         await self.audit("user.create", str(user_id), wanted.told())
         async with self.users.transaction() as transaction:
             if await transaction.lock(user_id) is not None:
@@ -98,7 +100,8 @@ class People:
 
     async def update(self, user_id: UUID, wanted: Wanted) -> Account:
         """Change a person; a new password and a ban end their sessions."""
-        password_hash = await self._hash(wanted)
+        email = wanted.email or (await self.get(user_id)).email
+        password_hash = await self._hash(wanted, email)
         await self.audit("user.update", str(user_id), wanted.told())
         async with self.users.transaction() as transaction:
             account = await _existing(transaction, user_id)
@@ -177,12 +180,12 @@ class People:
             raise EmailExistsError
         return found
 
-    async def _hash(self, wanted: Wanted) -> str | None:
+    async def _hash(self, wanted: Wanted, email: str) -> str | None:
         if wanted.password is None:
             return wanted.password_hash
         if wanted.password_hash is not None:
             raise ValidationError("Only a password or a password hash should be provided")
-        check_password(wanted.password)
+        await self.policy.check(wanted.password, email)
         return await self.passwords.hash(wanted.password)
 
     async def _move(self, transaction: AuthTransaction, account: Account, wanted: Wanted) -> None:
