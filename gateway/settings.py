@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     auth_confirm_email: bool = False
     auth_site_url: str | None = Field(default=None, pattern=r"^https?://[^\s@?#]+$")
     auth_redirect_urls: str = Field(default="", pattern=r"^[!-~ ]*$", max_length=8000)
+    password_min_characters: int = Field(default=8, ge=8, le=128)
+    password_min_score: int = Field(default=0, ge=0, le=4)
+    password_breach_url: str | None = Field(default=None, pattern=r"^https?://[^\s@?#]+$")
     smtp_host: str | None = Field(default=None, min_length=1)
     smtp_port: int = Field(default=587, ge=1, le=65535)
     smtp_user: str | None = None

@@ -21,7 +21,12 @@ from starlette.types import ASGIApp
 
 from gateway.auth.elsewhere import elsewhere, nothing_here
 from gateway.auth.issuer.app import build_issuer
-from gateway.auth.issuer.configured import carrier_from, redirects_from
+from gateway.auth.issuer.configured import (
+    audited,
+    carrier_from,
+    policy_from,
+    redirects_from,
+)
 from gateway.auth.issuer.endpoints import jwks_route
 from gateway.auth.issuer.mail import Outbox
 from gateway.auth.issuer.passwords import Passwords
@@ -315,6 +320,9 @@ def _people(
         seal=Seal(secrets.secrets_key),
         outbox=outbox,
         redirects=redirects_from(settings, public_url),
+        admin_key=secrets.admin_api_key.get_secret_value(),
+        audit=audited(store.database),
+        policy=policy_from(settings, stack),
         signup=settings.auth_signup,
         confirm=settings.auth_confirm_email,
         clock=time.time,

@@ -14,56 +14,26 @@ from uuid import UUID
 
 import asyncpg
 
-from gateway.errors import ConflictError
+from gateway.store.auth_accounts import COLUMNS, account_of
+from gateway.store.auth_accounts import Account as Account
+from gateway.store.auth_accounts import EmailTakenError as EmailTakenError
 from gateway.store.auth_factors import (
-    FACTORS_COLUMN,
-    Factor,
     FactorStatements,
     SecondFactorNeededError,
     any_verified,
-    factors_of,
     note_method,
 )
 from gateway.store.auth_links import LinkStatements
+from gateway.store.auth_people import PeopleStatements
 from gateway.store.driver import translated
 
 _ROLE = "supabase_auth_admin"
 _SECONDS = 5.0
 KEEP_ROTATED = timedelta(days=30)  # for so long a copy of a rotated token still ends its session
-_COLUMNS = f"""u.id, u.email, u.encrypted_password, u.raw_app_meta_data::text as app_metadata,
-  u.raw_user_meta_data::text as user_metadata, u.email_confirmed_at, u.last_sign_in_at,
-  u.created_at, u.updated_at, coalesce(u.banned_until > now(), false) as banned,
-  u.email_change,
-  {FACTORS_COLUMN}"""
-
 _PURGE_SESSIONS = """delete from auth.sessions where id in (
   select id from auth.sessions where not_after <= $1 limit $2)"""
 _PURGE_TOKENS = """delete from auth.refresh_tokens where id in (
   select id from auth.refresh_tokens where revoked and updated_at <= $1 limit $2)"""
-
-
-class EmailTakenError(ConflictError):
-    """Another person has this address."""
-
-    code, title = "email_taken", "The e-mail address is registered"
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One person as stored."""
-
-    id: UUID
-    email: str
-    password_hash: str | None
-    app_metadata: Mapping[str, Any]
-    user_metadata: Mapping[str, Any]
-    confirmed_at: datetime | None
-    signed_in_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    banned: bool
-    factors: tuple[Factor, ...]
-    new_email: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +73,25 @@ class AuthTransaction:
         self._connection = connection
         self.factors = FactorStatements(connection)
         self.links = LinkStatements(connection)
+        self.people = PeopleStatements(connection)
 
     async def by_email(self, email: str) -> Account | None:
         """The person with this (normalised) address."""
         row = await self._connection.fetchrow(
-            f"select {_COLUMNS} from auth.users u"  # noqa: S608 - a constant
+            f"select {COLUMNS} from auth.users u"  # noqa: S608 - a constant
             " where u.email = $1 and u.deleted_at is null and not u.is_sso_user",
             email,
         )
-        return _account(row) if row else None
+        return account_of(row) if row else None
 
     async def lock(self, user_id: UUID) -> Account | None:
         """The person, held until the end of the transaction."""
         row = await self._connection.fetchrow(
-            f"select {_COLUMNS} from auth.users u"  # noqa: S608 - a constant
+            f"select {COLUMNS} from auth.users u"  # noqa: S608 - a constant
             " where u.id = $1 and u.deleted_at is null for update",
             user_id,
         )
-        return _account(row) if row else None
+        return account_of(row) if row else None
 
     async def add(
         self,
@@ -258,7 +229,7 @@ class AuthTransaction:
                   (select coalesce(json_agg(json_build_array(c.authentication_method,
                       extract(epoch from c.updated_at)::bigint) order by c.updated_at desc),
                     '[]')::text
-                    from auth.mfa_amr_claims c where c.session_id = s.id) as amr, {_COLUMNS}
+                    from auth.mfa_amr_claims c where c.session_id = s.id) as amr, {COLUMNS}
                 from auth.sessions s join auth.users u on u.id = s.user_id
                 where s.id = $1 and (s.not_after is null or s.not_after > $2)
                   and u.deleted_at is null""",  # noqa: S608 - a constant
@@ -270,7 +241,7 @@ class AuthTransaction:
         return AuthSession(
             row["session_id"],
             row["session_created_at"],
-            _account(row),
+            account_of(row),
             row["current"],
             row["aal"],
             tuple((method, timestamp) for method, timestamp in json.loads(row["amr"])),
@@ -367,20 +338,3 @@ class AuthUsers:
             async with self._pool.acquire(timeout=_SECONDS) as connection:
                 status = await connection.execute(statement, before, at_once)
         return int(status.rpartition(" ")[2])
-
-
-def _account(row: asyncpg.Record) -> Account:
-    return Account(
-        id=row["id"],
-        email=row["email"] or "",
-        password_hash=row["encrypted_password"] or None,
-        app_metadata=json.loads(row["app_metadata"] or "{}"),
-        user_metadata=json.loads(row["user_metadata"] or "{}"),
-        confirmed_at=row["email_confirmed_at"],
-        signed_in_at=row["last_sign_in_at"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        banned=row["banned"],
-        factors=factors_of(row["factors"]),
-        new_email=row["email_change"] or None,
-    )

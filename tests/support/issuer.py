@@ -20,9 +20,11 @@ from supabase_auth import AsyncGoTrueClient
 
 from gateway.auth.issuer.app import build_issuer
 from gateway.auth.issuer.attempts import AttemptLimits
+from gateway.auth.issuer.configured import audited
 from gateway.auth.issuer.endpoints import jwks_route
 from gateway.auth.issuer.mail import Carrier, Outbox
 from gateway.auth.issuer.passwords import Passwords
+from gateway.auth.issuer.policy import PasswordPolicy
 from gateway.auth.issuer.redirects import Redirects
 from gateway.auth.issuer.tokens import AccessTokens
 from gateway.auth.sessions import SessionVerifier
@@ -35,6 +37,7 @@ SITE = "http://sandgate.example"
 APP = "https://app.example/page"
 ISSUER = "http://sandgate.example/auth/v1"
 KID = "test-key"
+ADMIN_KEY = "sg_admin_of_the_tests_only"
 VERSIONED = {"x-supabase-api-version": "2024-01-01"}
 
 
@@ -124,6 +127,7 @@ async def running_issuer(
     signup: bool = True,
     confirm: bool = False,
     carrier: Carrier | None = None,
+    policy: PasswordPolicy | None = None,
 ) -> AsyncIterator[RunningIssuer]:
     """An issuer over a migrated database, served until the block ends."""
     async with AsyncExitStack() as stack:
@@ -148,6 +152,9 @@ async def running_issuer(
             signup=signup,
             confirm=confirm,
             outbox=outbox,
+            admin_key=ADMIN_KEY,
+            audit=audited(database),
+            policy=policy or PasswordPolicy(),
             redirects=Redirects(SITE, (APP, f"{APP}/below/**")),
         )
         site = Starlette(routes=[jwks_route(tokens), Mount("/auth/v1", app)])

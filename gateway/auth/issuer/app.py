@@ -15,6 +15,9 @@ from gateway.auth.issuer.link_endpoints import LinkEndpoints
 from gateway.auth.issuer.links import Links
 from gateway.auth.issuer.mail import Outbox
 from gateway.auth.issuer.passwords import Passwords
+from gateway.auth.issuer.people import Audit, People
+from gateway.auth.issuer.people_endpoints import PeopleEndpoints
+from gateway.auth.issuer.policy import PasswordPolicy
 from gateway.auth.issuer.redirects import Redirects
 from gateway.auth.issuer.rendering import on_expected, on_http, on_unexpected
 from gateway.auth.issuer.service import Issuer, SessionCache
@@ -35,6 +38,9 @@ def build_issuer(
     clock: Callable[[], float],
     outbox: Outbox,
     redirects: Redirects,
+    admin_key: str,
+    audit: Audit,
+    policy: PasswordPolicy,
     limits: AttemptLimits | None = None,
     signup: bool = True,
     confirm: bool = False,
@@ -63,6 +69,7 @@ def build_issuer(
         granting=granting,
         users=users,
         passwords=passwords,
+        policy=policy,
         sessions=sessions,
         attempts=attempts,
         limits=limits,
@@ -86,6 +93,12 @@ def build_issuer(
             *endpoints.routes(),
             *FactorEndpoints(factors, endpoints.session).routes(),
             *LinkEndpoints(links, signup=signup).routes(),
+            *PeopleEndpoints(
+                People(users, passwords, policy, granting, links, sessions, audit),
+                admin_key=admin_key,
+                attempts=attempts,
+                wrong_keys=limits.address,
+            ).routes(),
         ],
         exception_handlers={
             SandgateError: on_expected,

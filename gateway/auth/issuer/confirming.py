@@ -47,6 +47,7 @@ class Confirming:
             banned=False,
             factors=(),
             new_email=None,
+            banned_until=None,
         )
 
     async def _keep(

@@ -46,6 +46,7 @@ def user_document(account: Account) -> dict[str, Any]:
         "confirmed_at": confirmed,
         "phone": "",
         "last_sign_in_at": signed_in,
+        **({"banned_until": rfc3339(account.banned_until)} if account.banned_until else {}),
         **({"new_email": account.new_email} if account.new_email else {}),
         "app_metadata": dict(account.app_metadata),
         "user_metadata": dict(account.user_metadata),
@@ -66,21 +67,26 @@ def user_document(account: Account) -> dict[str, Any]:
                 "email": account.email,
             }
         ],
-        "factors": [
-            {
-                "id": str(factor.id),
-                "friendly_name": factor.friendly_name,
-                "factor_type": "totp",
-                "status": factor.status,
-                "created_at": rfc3339(factor.created_at),
-                "updated_at": rfc3339(factor.updated_at),
-            }
-            for factor in account.factors
-        ],
+        "factors": factor_documents(account),
         "created_at": created,
         "updated_at": rfc3339(account.updated_at),
         "is_anonymous": False,
     }
+
+
+def factor_documents(account: Account) -> list[dict[str, Any]]:
+    """The person's factors; their secrets are told once, by who enrols them."""
+    return [
+        {
+            "id": str(factor.id),
+            "friendly_name": factor.friendly_name,
+            "factor_type": "totp",
+            "status": factor.status,
+            "created_at": rfc3339(factor.created_at),
+            "updated_at": rfc3339(factor.updated_at),
+        }
+        for factor in account.factors
+    ]
 
 
 def settings_document(*, signup: bool, confirm: bool) -> dict[str, Any]:

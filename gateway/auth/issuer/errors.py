@@ -234,6 +234,25 @@ class MailLimitError(TooManyAttemptsError):
     code, title = "over_email_send_rate_limit", "For security purposes, ask for mail less often"
 
 
+class NotAdminError(AuthError):
+    """Who asks does not hold the admin key."""
+
+    status, code, title = 403, "not_admin", "User not allowed"
+
+
+class UserNotFoundError(AuthError):
+    """Nobody has this id or address."""
+
+    status, code, title = 404, "user_not_found", "User not found"
+
+
+class StillReferredError(AuthError):
+    """The person cannot be deleted as long as something that is kept refers to them."""
+
+    status, code = 409, "conflict"
+    title = "Something that is kept refers to this person; ban them instead"
+
+
 class BusyError(AuthError):
     """More passwords wait for their check than can be done in time."""
 

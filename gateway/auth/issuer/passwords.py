@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from gateway.auth.issuer.errors import BusyError, WeakPasswordError
+from gateway.auth.issuer.foreign_hashes import is_bcrypt, matches_bcrypt
 
 MIN_CHARACTERS = 8
 MAX_BYTES = 1024
@@ -18,16 +19,16 @@ _WAITING = 64
 _T = TypeVar("_T")
 
 
-def check_password(password: str) -> None:
+def check_password(password: str, min_characters: int = MIN_CHARACTERS) -> None:
     """Refuse what the policy forbids, with the reasons clients show."""
     reasons: list[str] = []
-    if len(password) < MIN_CHARACTERS or too_long(password):
+    if len(password) < min_characters or too_long(password):
         reasons.append("length")
     if not _printable(password):
         reasons.append("characters")
     if reasons:
         raise WeakPasswordError(
-            f"Password should have {MIN_CHARACTERS} characters to {MAX_BYTES} bytes"
+            f"Password should have {min_characters} characters to {MAX_BYTES} bytes"
             " and no control characters.",
             reasons,
         )
@@ -75,9 +76,11 @@ class Passwords:
 
     def outdated(self, stored: str) -> bool:
         """Whether the hash was made with other parameters than today's."""
-        return self._hasher.check_needs_rehash(stored)
+        return is_bcrypt(stored) or self._hasher.check_needs_rehash(stored)
 
     def _verify(self, password: str, stored: str) -> bool:
+        if is_bcrypt(stored):
+            return matches_bcrypt(password, stored)
         try:
             return self._hasher.verify(stored, password)
         except (VerificationError, InvalidHashError):

@@ -104,13 +104,24 @@ def storable(value: str) -> bool:
     return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
 
 
+def flag_of(body: Mapping[str, Any], name: str) -> bool:
+    """Yes or no, no when absent. `Any`: it is JSON."""
+    value = body.get(name) or False
+    if not isinstance(value, bool):
+        raise ValidationError(f"{name} must be a boolean")
+    return value
+
+
 def metadata_of(body: Mapping[str, Any]) -> dict[str, Any]:
     """The member `data`, made of what Postgres can keep; empty when absent."""
-    data = body.get("data")
-    if data is None:
-        return {}
+    return object_of(body, "data") if body.get("data") is not None else {}
+
+
+def object_of(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A member that has to be an object, made of what Postgres can keep."""
+    data = body.get(name)
     if not isinstance(data, dict):
-        raise ValidationError("data must be an object")
+        raise ValidationError(f"{name} must be an object")
     _check_values(data)
     check_metadata_size(data)
     return data

@@ -26,7 +26,8 @@ from gateway.auth.issuer.errors import (
 )
 from gateway.auth.issuer.granting import Granting, lowered
 from gateway.auth.issuer.links import Links, Wish
-from gateway.auth.issuer.passwords import Passwords, check_password, could_be_password
+from gateway.auth.issuer.passwords import Passwords, could_be_password
+from gateway.auth.issuer.policy import PasswordPolicy
 from gateway.auth.issuer.refresh import (
     Rotation,
     StoredToken,
@@ -87,6 +88,7 @@ class Issuer:
     granting: Granting
     users: AuthUsers
     passwords: Passwords
+    policy: PasswordPolicy
     sessions: SessionCache
     attempts: Attempts
     limits: AttemptLimits
@@ -102,10 +104,10 @@ class Issuer:
         """A new person, signed in at once or waiting for the letter."""
         if not self.signup:
             raise SignupDisabledError
-        check_password(password)
+        self.attempts.take([self._address(origin)])
+        await self.policy.check(password, email)
         if self.confirming is not None:
             return await self.confirming.sign_up(email, password, metadata, origin, wish)
-        self.attempts.take([self._address(origin)])
         async with self.users.transaction() as transaction:
             if await transaction.by_email(email) is not None:
                 raise UserExistsError
@@ -275,7 +277,7 @@ class Issuer:
         """The hash of the new password, once it and the current one have been checked."""
         if changes.password is None:
             return None
-        check_password(changes.password)
+        await self.policy.check(changes.password, account.email)
         # "the same as before" tells as much about the current password as "wrong" does
         failures = (InvalidCredentialsError, SamePasswordError)
         # counted apart from sign-ins: who is being attacked must be able to change it

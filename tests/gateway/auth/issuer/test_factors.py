@@ -256,6 +256,14 @@ async def test_a_factor_begun_before_the_first_was_verified_needs_it_too(person:
         await thief.confirm()
 
 
+async def test_a_factor_begun_with_both_is_not_finished_with_one(person: Person) -> None:
+    await person.enrol()
+    await person.confirm()
+    await person.enrol("another")
+    await person.sign_in_again()
+    await assert_refused(person, None, "insufficient_aal")
+
+
 async def test_a_factor_that_was_not_verified_can_be_removed(person: Person) -> None:
     await person.enrol()
     await person.client.mfa.unenroll({"factor_id": person.factor_id})
