@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     leak_report_keys: str = ""
     key_stale_seconds: float = Field(default=3600, ge=1)
 
+    clamd_socket: str | None = Field(default=None, pattern=r"^(/|tcp://[^/]+:[0-9]+$)")
+    upload_bytes: int = Field(default=5 * 1024 * 1024, ge=1, le=6 * 1024 * 1024)
+    upload_tenant_bytes: int = Field(default=100 * 1024 * 1024, ge=1)
+
     drain_notice_seconds: float = Field(default=0, ge=0, le=60)
     call_deadline_seconds: float = Field(default=30, gt=0)
     call_body_bytes: int = Field(default=10 * 1024 * 1024, ge=0)

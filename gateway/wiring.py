@@ -41,9 +41,12 @@ from gateway.metering.recorder import Recorder
 from gateway.metering.syncing import Fsync
 from gateway.metrics import Metrics
 from gateway.operations.crash_loops import CrashLoops
+from gateway.operations.file_urls import url_key
 from gateway.operations.health import Ending, Part, Probe
 from gateway.operations.ports import Services
 from gateway.operations.turns import Turns
+from gateway.operations.uploads import UploadParts
+from gateway.operations.virus_scan import Clamd
 from gateway.proxy.activate import Activation
 from gateway.proxy.documents import Documents
 from gateway.proxy.endpoint import Endpoint
@@ -57,6 +60,7 @@ from gateway.secrets import Secrets, load_or_create_secrets
 from gateway.settings import Settings
 from gateway.store import generations
 from gateway.store.auth_users import AuthUsers
+from gateway.store.blob_folder import BlobFolder
 from gateway.store.bundles import BundleStore
 from gateway.store.changes import Changes
 from gateway.store.database import SERVICE, Database
@@ -120,6 +124,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             version=version("sandgate"),
             peers=peers,
             leaks=LeakDesk(Reporters.from_text(settings.leak_report_keys)),
+            uploads=_uploads(settings, secrets),
             probes=_probes(journal, store.changes, limiter, ending),
         )
     )
@@ -294,6 +299,16 @@ def _people(stack: AsyncExitStack, secrets: Secrets, store: _Store, public_url: 
         clock=time.time,
     )
     return People(sessions, issuer, jwks_route(tokens))
+
+
+def _uploads(settings: Settings, secrets: Secrets) -> UploadParts:
+    return UploadParts(
+        blobs=BlobFolder(settings.data_dir / "uploads"),
+        url_key=url_key(secrets.key_hash_secret),
+        max_bytes=settings.upload_bytes,
+        tenant_bytes=settings.upload_tenant_bytes,
+        scanner=Clamd(settings.clamd_socket) if settings.clamd_socket else None,
+    )
 
 
 def _observer(metrics: Metrics) -> Callable[[int, str | None, float], None]:

@@ -13,8 +13,11 @@ from gateway.data.server import serving_data
 from gateway.errors import SandgateError
 from gateway.logs import configure
 from gateway.metering.drain import Drain
+from gateway.operations.blob_collection import collect
 from gateway.settings import Settings
 from gateway.store.auth_users import AuthUsers
+from gateway.store.blob_folder import BlobFolder
+from gateway.store.blobs import BlobStore
 from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.kv import KvStore
@@ -54,11 +57,15 @@ async def work(settings: Settings, run_dir: Path | None = None) -> None:
         stack.push_async_callback(users.close)
         if run_dir is not None:
             await _serve_data(stack, postgres, run_dir)
+        blobs = BlobFolder(settings.data_dir / "uploads")
         drain = Drain(settings.data_dir / "journal", database, seconds=settings.journal_seconds)
         tasks = [
             asyncio.create_task(drain.run(), name="drain"),
             asyncio.create_task(again_and_again(lambda: housekeeping(database)), name="house"),
             asyncio.create_task(again_and_again(lambda: purge_sessions(users)), name="sessions"),
+            asyncio.create_task(
+                again_and_again(lambda: purge_files(database, blobs)), name="files"
+            ),
         ]
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -111,6 +118,12 @@ async def housekeeping(database: Database) -> None:
     await database.rpc("purge_rate_limits", {"p_now": now.timestamp()}, identity=SERVICE)
     while await KvStore(database).purge():
         pass  # some APIs at a time, so that no statement is a long one
+
+
+async def purge_files(database: Database, blobs: BlobStore) -> None:
+    """Bytes of uploads that nobody has any more."""
+    if gone := await collect(database, blobs):
+        log.info("files removed", quantity=gone)
 
 
 async def purge_sessions(users: AuthUsers) -> None:

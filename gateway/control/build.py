@@ -15,6 +15,7 @@ from gateway.control import (
     reload,
     secrets,
     tenants,
+    uploads,
     usage,
     versions,
 )
@@ -33,6 +34,7 @@ ROUTERS = (
     tenants.router,
     profile.router,
     feedback.router,
+    uploads.router,
     reload.router,
     reload.workers,
     health.router,

@@ -18,6 +18,7 @@ from tests.support.factories import (
     make_feedback,
     make_secret,
     make_tenant,
+    make_upload,
     make_user,
     usage_call,
 )
@@ -46,6 +47,7 @@ MATRIX: Mapping[str, tuple[Sight, Sight, Sight, Sight, Sight]] = {
     "ledger_balances": ("sees", "sees", "empty", "denied", "sees"),
     "api_secrets": ("sees", "sees", "empty", "denied", "sees"),
     "feedback": ("sees", "empty", "empty", "denied", "sees"),
+    "uploads": ("sees", "sees", "empty", "denied", "sees"),
 }
 WHOLE_TABLES = [table for table in MATRIX if table != "plans"]
 
@@ -74,6 +76,7 @@ async def scene(database: Database, dsn: str) -> Scene:
         await make_secret(database, api_id, "TOKEN", hosts=None)
         await KvStore(database).set(api_id, "key", "1")
     await make_feedback(database, owner.id)
+    await make_upload(database, team, "api_icon", api.id, owner.id)
     return Scene(
         identities={
             "owner": owner.identity,
@@ -107,6 +110,7 @@ async def scene(database: Database, dsn: str) -> Scene:
             "ledger_balances": ("account", team),
             "api_secrets": ("api_id", api.id),
             "feedback": ("user_id", owner.id),
+            "uploads": ("api_id", api.id),
         },
         api=api,
     )
