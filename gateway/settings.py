@@ -3,13 +3,14 @@
 import base64
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRETS_KEY_BYTES = 32
 _DOMAIN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+_BUCKET = r"^https?://[^\s/@?#]+(/[^\s/?#]+)+/[a-z0-9][a-z0-9._-]*$"
 _POLICY = "((tenant|api|key)=)?(share|estimate|deny|allow)"
 _FAILURE = rf"^{_POLICY}(,{_POLICY})*$"
 
@@ -54,6 +55,8 @@ class Settings(BaseSettings):
     clamd_socket: str | None = Field(default=None, pattern=r"^(/|tcp://[^/]+:[0-9]+$)")
     upload_bytes: int = Field(default=5 * 1024 * 1024, ge=1, le=6 * 1024 * 1024)
     upload_tenant_bytes: int = Field(default=100 * 1024 * 1024, ge=1)
+    upload_bucket_url: str | None = Field(default=None, pattern=_BUCKET)
+    upload_bucket_key: SecretStr | None = Field(default=None, min_length=20)
 
     drain_notice_seconds: float = Field(default=0, ge=0, le=60)
     call_deadline_seconds: float = Field(default=30, gt=0)
@@ -115,6 +118,13 @@ class Settings(BaseSettings):
                 "head -c 32 /dev/urandom | base64"
             )
         return value
+
+    @model_validator(mode="after")
+    def _bucket_is_whole(self) -> Self:
+        """Half of it would keep files where nobody looks for them."""
+        if (self.upload_bucket_url is None) != (self.upload_bucket_key is None):
+            raise ValueError("UPLOAD_BUCKET_URL and UPLOAD_BUCKET_KEY belong together")
+        return self
 
     def as_environment(self) -> dict[str, str]:
         """What was set, as variables for a child that cannot read our `.env`."""

@@ -60,7 +60,6 @@ from gateway.secrets import Secrets, load_or_create_secrets
 from gateway.settings import Settings
 from gateway.store import generations
 from gateway.store.auth_users import AuthUsers
-from gateway.store.blob_folder import BlobFolder
 from gateway.store.bundles import BundleStore
 from gateway.store.changes import Changes
 from gateway.store.database import SERVICE, Database
@@ -68,6 +67,7 @@ from gateway.store.documents import DocumentStore
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.keys import gateway_key
 from gateway.store.news_redis import RedisNews
+from gateway.store.open_blobs import open_blobs
 from gateway.store.postgres import PostgresDatabase
 from gateway.store.presence import Presence
 from gateway.store.routes import RouteStore
@@ -124,7 +124,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             version=version("sandgate"),
             peers=peers,
             leaks=LeakDesk(Reporters.from_text(settings.leak_report_keys)),
-            uploads=_uploads(settings, secrets),
+            uploads=await _uploads(stack, settings, secrets),
             probes=_probes(journal, store.changes, limiter, ending),
         )
     )
@@ -301,9 +301,9 @@ def _people(stack: AsyncExitStack, secrets: Secrets, store: _Store, public_url: 
     return People(sessions, issuer, jwks_route(tokens))
 
 
-def _uploads(settings: Settings, secrets: Secrets) -> UploadParts:
+async def _uploads(stack: AsyncExitStack, settings: Settings, secrets: Secrets) -> UploadParts:
     return UploadParts(
-        blobs=BlobFolder(settings.data_dir / "uploads"),
+        blobs=await stack.enter_async_context(open_blobs(settings)),
         url_key=url_key(secrets.key_hash_secret),
         max_bytes=settings.upload_bytes,
         tenant_bytes=settings.upload_tenant_bytes,

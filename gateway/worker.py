@@ -16,11 +16,11 @@ from gateway.metering.drain import Drain
 from gateway.operations.blob_collection import collect
 from gateway.settings import Settings
 from gateway.store.auth_users import AuthUsers
-from gateway.store.blob_folder import BlobFolder
 from gateway.store.blobs import BlobStore
 from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.kv import KvStore
+from gateway.store.open_blobs import open_blobs
 from gateway.store.postgres import PostgresDatabase
 from sandbox.paths import RunPaths
 
@@ -57,7 +57,7 @@ async def work(settings: Settings, run_dir: Path | None = None) -> None:
         stack.push_async_callback(users.close)
         if run_dir is not None:
             await _serve_data(stack, postgres, run_dir)
-        blobs = BlobFolder(settings.data_dir / "uploads")
+        blobs = await stack.enter_async_context(open_blobs(settings))
         drain = Drain(settings.data_dir / "journal", database, seconds=settings.journal_seconds)
         tasks = [
             asyncio.create_task(drain.run(), name="drain"),

@@ -8,12 +8,11 @@ _AT_ONCE = 100
 
 
 async def collect(database: Database, blobs: BlobStore) -> int:
-    """Remove the bytes that nobody needs any more, and what dead writers left; answers how many.
+    """Remove the bytes that nobody needs any more; answers of how many.
 
     First nobody can use them again, then they go, then they are forgotten: whoever dies in
     between leaves work for the next time, and never a file that is missed.
     """
-    await blobs.sweep()
     gone = 0
     while digests := await uploads.take_unused(database, _AT_ONCE):
         for digest in digests:

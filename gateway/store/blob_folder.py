@@ -45,13 +45,10 @@ class BlobFolder(BlobStore):
         """Unlink it."""
         await asyncio.to_thread(self._delete, digest)
 
-    async def sweep(self) -> None:
-        """Unfinished files go when nobody can be writing them any more."""
-        await asyncio.to_thread(self._sweep)
-
     def _put(self, blob: Blob) -> None:
         with translated():
             self._fresh.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._sweep()
             free = shutil.disk_usage(self._root).free
             if free - len(blob.content) < self._keep_free:
                 raise StorageFullError
@@ -86,12 +83,12 @@ class BlobFolder(BlobStore):
             self._path(digest).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
+        """What writers that died have left goes when nobody can be writing it any more."""
         over = time.time() - LEFTOVER_SECONDS
-        with translated(), suppress(FileNotFoundError):
-            for path in self._fresh.iterdir():
-                with suppress(FileNotFoundError):
-                    if path.stat().st_mtime < over:
-                        path.unlink()
+        for path in self._fresh.iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < over:
+                    path.unlink()
 
     def _path(self, digest: str) -> Path:
         return self._root / checked_digest(digest)[:2] / digest

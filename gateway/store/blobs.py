@@ -56,10 +56,6 @@ class BlobStore(Protocol):
         """Forget it; what is not there is forgotten already."""
         ...
 
-    async def sweep(self) -> None:
-        """Remove what writers that died have left behind."""
-        ...
-
 
 def digest_of(content: bytes) -> str:
     """SHA-256 in hex."""

@@ -75,6 +75,13 @@ def test_what_hangs_behind_a_picture_is_gone() -> None:
     assert b"a second file" not in made.content
 
 
+def test_a_picture_with_too_many_pixels_is_refused_though_it_could_be_decoded() -> None:
+    made = io.BytesIO()
+    Image.new("1", (6_000, 5_000)).save(made, "PNG")
+    with pytest.raises(InvalidImageError, match="pixels"):
+        pictures.icon(made.getvalue(), "PNG")
+
+
 @pytest.mark.parametrize(
     "size", [(60_000, 60_000), (9_000, 9_000), (30_000, 1), (6_000, 5_000), (12_000, 8_000)]
 )

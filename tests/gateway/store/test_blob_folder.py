@@ -92,5 +92,5 @@ async def test_what_a_dead_writer_left_goes_and_what_is_being_written_stays(
         (tmp_path / "new" / name).write_bytes(b"half")
     over = (tmp_path / "new" / "old").stat().st_mtime - LEFTOVER_SECONDS - 1
     os.utime(tmp_path / "new" / "old", (over, over))
-    await folder.sweep()
+    await folder.put(LARGE)
     assert files(tmp_path) == sorted([LARGE.digest, "young"])
