@@ -13,6 +13,7 @@ _SECRETS_KEY_BYTES = 32
 _DOMAIN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
 _DSN = r"^https?://[^\s@/:]+(:[^\s@/]*)?@[^\s@/]+(/[^\s@?#]+)*/[0-9]+$"
 _SITE = r"^https?://[^\s/@?#]+/?$"
+_BUCKET = r"^https?://[^\s/@?#]+(/[^\s/?#]+)+/[a-z0-9][a-z0-9._-]*$"
 _POLICY = "((tenant|api|key)=)?(share|estimate|deny|allow)"
 _FAILURE = rf"^{_POLICY}(,{_POLICY})*$"
 
@@ -73,6 +74,12 @@ class Settings(BaseSettings):
     trusted_proxies: str = ""
     leak_report_keys: str = ""
     key_stale_seconds: float = Field(default=3600, ge=1)
+
+    clamd_socket: str | None = Field(default=None, pattern=r"^(/|tcp://[^/]+:[0-9]+$)")
+    upload_bytes: int = Field(default=5 * 1024 * 1024, ge=1, le=6 * 1024 * 1024)
+    upload_tenant_bytes: int = Field(default=100 * 1024 * 1024, ge=1)
+    upload_bucket_url: str | None = Field(default=None, pattern=_BUCKET)
+    upload_bucket_key: SecretStr | None = Field(default=None, min_length=20)
 
     drain_notice_seconds: float = Field(default=0, ge=0, le=60)
     call_deadline_seconds: float = Field(default=30, gt=0)
@@ -174,6 +181,13 @@ class Settings(BaseSettings):
         can_send = self.smtp_host is not None or self.environment == "development"
         if self.auth_confirm_email and not can_send:
             raise ValueError("AUTH_CONFIRM_EMAIL needs SMTP_HOST outside development")
+        return self
+
+    @model_validator(mode="after")
+    def _bucket_is_whole(self) -> Self:
+        """Half of it would keep files where nobody looks for them."""
+        if (self.upload_bucket_url is None) != (self.upload_bucket_key is None):
+            raise ValueError("UPLOAD_BUCKET_URL and UPLOAD_BUCKET_KEY belong together")
         return self
 
     def as_environment(self) -> dict[str, str]:

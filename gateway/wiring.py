@@ -51,10 +51,13 @@ from gateway.metering.recorder import Recorder
 from gateway.metering.syncing import Fsync
 from gateway.metrics import Metrics
 from gateway.operations.crash_loops import CrashLoops
+from gateway.operations.file_urls import url_key
 from gateway.operations.health import Ending, Part, Probe
 from gateway.operations.mail import LoggedMail
 from gateway.operations.ports import Services
 from gateway.operations.turns import Turns
+from gateway.operations.uploads import UploadParts
+from gateway.operations.virus_scan import Clamd
 from gateway.proxy.activate import Activation
 from gateway.proxy.documents import Documents
 from gateway.proxy.endpoint import Endpoint
@@ -75,6 +78,7 @@ from gateway.store.documents import DocumentStore
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.keys import gateway_key
 from gateway.store.news_redis import RedisNews
+from gateway.store.open_blobs import open_blobs
 from gateway.store.presence import Presence
 from gateway.store.project import Project, opened, project_of
 from gateway.store.routes import RouteStore
@@ -139,6 +143,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             version=version("sandgate"),
             peers=peers,
             leaks=LeakDesk(Reporters.from_text(settings.leak_report_keys)),
+            uploads=await _uploads(stack, settings, secrets),
             probes=_probes(journal, store.changes, limiter, ending),
         )
     )
@@ -343,6 +348,16 @@ async def _project_people(stack: AsyncExitStack, project: Project, database: Dat
     )
     away = elsewhere(http, project.auth_url, project.keys.anon)
     return People(sessions, away, Route("/.well-known/jwks.json", nothing_here))
+
+
+async def _uploads(stack: AsyncExitStack, settings: Settings, secrets: Secrets) -> UploadParts:
+    return UploadParts(
+        blobs=await stack.enter_async_context(open_blobs(settings)),
+        url_key=url_key(secrets.key_hash_secret),
+        max_bytes=settings.upload_bytes,
+        tenant_bytes=settings.upload_tenant_bytes,
+        scanner=Clamd(settings.clamd_socket) if settings.clamd_socket else None,
+    )
 
 
 def _observer(metrics: Metrics) -> Callable[[int, str | None, float], None]:

@@ -14,12 +14,15 @@ from gateway.errors import SandgateError
 from gateway.metering.drain import Drain
 from gateway.metering.retention import retire
 from gateway.reporting import reporting
+from gateway.operations.blob_collection import collect
 from gateway.settings import Settings
 from gateway.store.auth_users import AuthUsers
+from gateway.store.blobs import BlobStore
 from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.kv import KvStore
 from gateway.store.project import opened, project_of
+from gateway.store.open_blobs import open_blobs
 from sandbox.paths import RunPaths
 
 HOUSEKEEPING_SECONDS = 3600.0
@@ -50,12 +53,16 @@ async def work(settings: Settings, run_dir: Path | None = None) -> None:
         database = await stack.enter_async_context(opened(settings, connections=2))
         if run_dir is not None:
             await _serve_data(stack, settings, run_dir)
+        blobs = await stack.enter_async_context(open_blobs(settings))
         drain = Drain(settings.data_dir / "journal", database, seconds=settings.journal_seconds)
         tasks = [
             asyncio.create_task(drain.run(), name="drain"),
             asyncio.create_task(again_and_again(lambda: housekeeping(database)), name="house"),
             asyncio.create_task(
                 again_and_again(lambda: retire(database, settings.usage_months)), name="retention"
+            ),
+            asyncio.create_task(
+                again_and_again(lambda: purge_files(database, blobs)), name="files"
             ),
         ]
         if project_of(settings) is None:  # a project cleans up its sessions itself
@@ -112,6 +119,12 @@ async def housekeeping(database: Database) -> None:
     await database.rpc("purge_rate_limits", {"p_now": now.timestamp()}, identity=SERVICE)
     while await KvStore(database).purge():
         pass  # some APIs at a time, so that no statement is a long one
+
+
+async def purge_files(database: Database, blobs: BlobStore) -> None:
+    """Bytes of uploads that nobody has any more."""
+    if gone := await collect(database, blobs):
+        log.info("files removed", quantity=gone)
 
 
 async def purge_sessions(users: AuthUsers) -> None:

@@ -20,7 +20,7 @@ def make_data_dir(path: Path) -> None:
     """Create it private, or say why it cannot be used."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in ("logs", "journal"):
+        for name in ("logs", "journal", "uploads"):
             (path / name).mkdir(mode=0o700, exist_ok=True)
         probe = path / f".write-{uuid.uuid4().hex}"
         probe.touch(mode=0o600)
@@ -39,12 +39,22 @@ def hand_over(data_dir: Path, run_dir: Path) -> None:
     for path in (data_dir / "journal", *sorted((data_dir / "journal").iterdir())):
         with suppress(FileNotFoundError):  # the worker of a killed supervisor has just drained it
             os.chown(path, GATEWAY.uid, GATEWAY.uid, follow_symlinks=False)
+    _hand_over_uploads(data_dir / "uploads")
     for name in (secrets.FILE_NAME, f"{secrets.FILE_NAME}.lock"):
         os.chown(data_dir / name, GATEWAY.uid, GATEWAY.uid, follow_symlinks=False)
     for user, name in ((GATEWAY, "data"), (GATEWAY, "gateways"), (DOOR, "door")):
         folder = run_dir / name
         folder.mkdir(mode=0o700, exist_ok=True)
         os.chown(folder, user.uid, user.uid, follow_symlinks=False)
+
+
+def _hand_over_uploads(folder: Path) -> None:
+    """Once, when another user ran Sandgate before; the folder itself last, as the sign of it."""
+    if not folder.exists() or folder.stat().st_uid == GATEWAY.uid:
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):
+        os.chown(path, GATEWAY.uid, GATEWAY.uid, follow_symlinks=False)
+    os.chown(folder, GATEWAY.uid, GATEWAY.uid, follow_symlinks=False)
 
 
 def write_private(path: Path, value: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from gateway.control import (
     reload,
     secrets,
     tenants,
+    uploads,
     usage,
     versions,
 )
@@ -37,6 +38,7 @@ ROUTERS = (
     feedback.router,
     members.router,
     invitations.router,
+    uploads.router,
     reload.router,
     reload.workers,
     health.router,

@@ -1,6 +1,7 @@
 """Routes of profiles."""
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
@@ -8,12 +9,14 @@ from pydantic import Field, StrictBool
 
 from gateway.auth.subject import Subject
 from gateway.control.models import Body, Patch
-from gateway.control.services import Ops
+from gateway.control.services import Control, ControlServices
 from gateway.control.subject import Signed, subject_of
-from gateway.operations import profile
+from gateway.operations import profile, uploads
 from gateway.operations import profile_inputs as inputs
 from gateway.operations.profile import Profile, PublicProfile
 from gateway.operations.profile_inputs import Link
+
+Shown = TypeVar("Shown", Profile, PublicProfile)
 
 router = APIRouter(prefix="/api", tags=["profile"])
 
@@ -44,13 +47,13 @@ class PatchProfileBody(Patch):
 
 
 @router.get("/profile")
-async def read_profile(services: Ops, subject: Signed) -> Profile:
+async def read_profile(control: Control, subject: Signed) -> Profile:
     """Your profile."""
-    return await profile.own_profile(services, subject)
+    return _with_icon(control, await profile.own_profile(control.operations, subject))
 
 
 @router.patch("/profile")
-async def change_profile(body: PatchProfileBody, services: Ops, subject: Signed) -> Profile:
+async def change_profile(body: PatchProfileBody, control: Control, subject: Signed) -> Profile:
     """Change your profile; nobody else sees it until `is_public` is true."""
     links = None if body.links is None else [Link(link.label, link.url) for link in body.links]
     asked = body.preferences
@@ -61,12 +64,18 @@ async def change_profile(body: PatchProfileBody, services: Ops, subject: Signed)
         is_public=body.is_public,
         preferences=None if asked is None else asked.model_dump(exclude_unset=True),
     )
-    return await profile.change_profile(services, subject, change)
+    return _with_icon(control, await profile.change_profile(control.operations, subject, change))
 
 
 @router.get("/profile/{user_id}")
 async def read_public_profile(
-    user_id: UUID, services: Ops, subject: Annotated[Subject, Depends(subject_of)]
+    user_id: UUID, control: Control, subject: Annotated[Subject, Depends(subject_of)]
 ) -> PublicProfile:
     """What somebody shows of themselves; no session is needed."""
-    return await profile.public_profile(services, subject, user_id)
+    found = await profile.public_profile(control.operations, subject, user_id)
+    return _with_icon(control, found)
+
+
+def _with_icon(control: ControlServices, found: Shown) -> Shown:
+    now = control.operations.clock()
+    return replace(found, icon_url=uploads.icon_url(found.icon_id, control.uploads, now))

@@ -13,6 +13,7 @@ from gateway.control.peers import Peers
 from gateway.metrics import Metrics
 from gateway.operations.health import Probe
 from gateway.operations.ports import Services
+from gateway.operations.uploads import UploadParts
 
 
 class Sessions(Protocol):
@@ -38,6 +39,7 @@ class ControlServices:
     probes: Mapping[str, Probe] = field(default_factory=dict)
     peers: Peers | None = None
     leaks: LeakDesk = field(default_factory=LeakDesk)
+    uploads: UploadParts | None = None
     started_at: float = field(default_factory=time.monotonic)
 
 

@@ -12,6 +12,7 @@ from gateway.operations import profile_inputs as inputs
 from gateway.operations.access import Known
 from gateway.operations.ports import Services
 from gateway.operations.profile_inputs import Link
+from gateway.operations.values import optional
 from gateway.store import profiles
 from gateway.store.database import ANONYMOUS, Identity, Row
 
@@ -38,6 +39,8 @@ class PublicProfile:
     display_name: str
     bio: str
     links: tuple[Link, ...]
+    icon_id: str | None
+    icon_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,10 @@ class Profile:
     links: tuple[Link, ...]
     is_public: bool
     preferences: Mapping[str, str]
+    icon_id: str | None
     created_at: str
     updated_at: str
+    icon_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,13 @@ async def public_profile(services: Services, subject: Subject, user_id: UUID) ->
     row = await profiles.shown(services.database, _reader(subject), user_id)
     if row is None or not row["is_public"]:
         raise ProfileNotFoundError
-    return PublicProfile(str(row["id"]), row["display_name"], row["bio"], _links(row))
+    return PublicProfile(
+        id=str(row["id"]),
+        display_name=row["display_name"],
+        bio=row["bio"],
+        links=_links(row),
+        icon_id=optional(row["icon_id"]),
+    )
 
 
 async def change_profile(services: Services, subject: Known, change: ProfileChange) -> Profile:
@@ -133,6 +144,7 @@ def _own(own: Row, shown: Row) -> Profile:
         links=_links(shown),
         is_public=shown["is_public"],
         preferences={**_DEFAULTS, **own["preferences"]},
+        icon_id=optional(shown["icon_id"]),
         created_at=own["created_at"],
         updated_at=shown["updated_at"],
     )

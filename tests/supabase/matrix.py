@@ -107,6 +107,19 @@ MATRIX: Final[Mapping[str, Rights]] = {
     "consumer_api_keys": Rights(("id", "key"), MEMBERS, hidden=("key_hash",)),
     "consumer_api_key_apis": Rights(("key_id", "key"), MEMBERS),
     "api_usage": Rights(("api_id", "api"), MEMBERS, update=NOBODY, delete=NOBODY),
+    "uploads": Rights(
+        ("api_id", "api"),
+        MEMBERS,
+        insert=NOBODY,
+        update=NOBODY,
+        delete=NOBODY,
+        made_by="insert into private.blobs (digest, held_until)"
+        " values (encode(sha256(convert_to({api}, 'UTF8')), 'hex'), now());"
+        " insert into public.uploads"
+        " (id, tenant_id, purpose, api_id, digest, media_type, name, bytes, width, height)"
+        " values (gen_random_uuid(), {tenant}, 'api_icon', {api},"
+        " encode(sha256(convert_to({api}, 'UTF8')), 'hex'), 'image/png', 'a.png', 9, 1, 1)",
+    ),
     "usage_days": Rights(
         ("api_id", "api"),
         MEMBERS,

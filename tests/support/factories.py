@@ -225,6 +225,38 @@ async def make_invitation(
     return invitation_id
 
 
+async def make_upload(
+    database: Database,
+    tenant_id: str,
+    purpose: str,
+    target: str,
+    created_by: str | None,
+    *,
+    digest: str = "0" * 64,
+    size: int = 10,
+    quota: int = 10**9,
+) -> str:
+    """A file whose bytes nobody looks at; answers its id."""
+    columns = {"profile_icon": "profile_id", "api_icon": "api_id", "attachment": "feedback_id"}
+    upload = {
+        "id": str(uuid4()),
+        "tenant_id": tenant_id,
+        "created_by": created_by,
+        "purpose": purpose,
+        columns[purpose]: target,
+        "digest": digest,
+        "media_type": "image/png",
+        "name": "file.png",
+        "bytes": size,
+        "width": 1,
+        "height": 1,
+    }
+    arguments = {"p": upload, "p_tenant_bytes": quota, "p_attachments": 5}
+    await database.rpc("hold_blob", {**arguments, "p_seconds": 600}, identity=SERVICE)
+    await database.rpc("add_upload", arguments, identity=SERVICE)
+    return str(upload["id"])
+
+
 def usage_call(api: MadeApi, at: float, /, **changed: Any) -> dict[str, Any]:
     """One call as `record_usage` takes it."""
     call = {
