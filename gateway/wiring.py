@@ -6,7 +6,6 @@ Everything is opened on the caller's exit stack and closed in reverse order.
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -14,27 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import httpx
 import structlog
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway.auth.elsewhere import elsewhere, nothing_here
-from gateway.auth.issuer.app import build_issuer
-from gateway.auth.issuer.configured import (
-    audited,
-    carrier_from,
-    policy_from,
-    redirects_from,
-)
-from gateway.auth.issuer.endpoints import jwks_route
-from gateway.auth.issuer.mail import Outbox
-from gateway.auth.issuer.passwords import Passwords
-from gateway.auth.issuer.refresh import secret_from
-from gateway.auth.issuer.tokens import AccessTokens
-from gateway.auth.project_sessions import ProjectSessions
 from gateway.auth.reporters import Reporters
-from gateway.auth.sessions import SessionVerifier
 from gateway.auth.verify import KeyVerifier
 from gateway.control.build import build_control
 from gateway.control.leak_desk import LeakDesk
@@ -51,13 +33,10 @@ from gateway.metering.recorder import Recorder
 from gateway.metering.syncing import Fsync
 from gateway.metrics import Metrics
 from gateway.operations.crash_loops import CrashLoops
-from gateway.operations.file_urls import url_key
 from gateway.operations.health import Ending, Part, Probe
 from gateway.operations.mail import LoggedMail
 from gateway.operations.ports import Services
 from gateway.operations.turns import Turns
-from gateway.operations.uploads import UploadParts
-from gateway.operations.virus_scan import Clamd
 from gateway.proxy.activate import Activation
 from gateway.proxy.documents import Documents
 from gateway.proxy.endpoint import Endpoint
@@ -78,15 +57,12 @@ from gateway.store.documents import DocumentStore
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.keys import gateway_key
 from gateway.store.news_redis import RedisNews
-from gateway.store.open_blobs import open_blobs
 from gateway.store.presence import Presence
-from gateway.store.project import Project, opened, project_of
+from gateway.store.project import opened, project_of
 from gateway.store.routes import RouteStore
-from gateway.store.sealing import Seal
+from gateway.wiring_people import People, own_people, project_people, uploads_in
 from sandbox.client import ManagerClient
 from sandbox.paths import RunPaths
-
-PROJECT_SECONDS = 8.0  # for one question to a project's Auth
 
 log = structlog.get_logger("wiring")
 
@@ -97,7 +73,7 @@ class Parts:
 
     calls: Endpoint
     control: ASGIApp
-    people: "People"
+    people: People
     ending: Ending
 
 
@@ -117,9 +93,10 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     calls = _calls(stack, settings, secrets, store, manager, limiter, journal, metrics, clock)
     project = project_of(settings)
     if project is None:
-        people = _people(stack, settings, secrets, store, public_url)
+        assert store.users is not None
+        people = own_people(stack, settings, secrets, store.database, store.users, public_url)
     else:
-        people = await _project_people(stack, project, store.database)
+        people = await project_people(stack, project, store.database)
     peers = Peers(
         RunPaths(run_dir).gateways, settings.gateway_name, metrics, workers=settings.gateway_workers
     )
@@ -143,21 +120,12 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             version=version("sandgate"),
             peers=peers,
             leaks=LeakDesk(Reporters.from_text(settings.leak_report_keys)),
-            uploads=await _uploads(stack, settings, secrets),
+            uploads=await uploads_in(stack, settings, secrets),
             probes=_probes(journal, store.changes, limiter, ending),
         )
     )
     await stack.enter_async_context(peers)  # last: now the supervisor takes us for ready
     return Parts(calls=calls, control=control, people=people, ending=ending)
-
-
-@dataclass(frozen=True, slots=True)
-class People:
-    """The issuer, its public keys, and who checks its sessions."""
-
-    sessions: SessionVerifier | ProjectSessions
-    issuer: ASGIApp
-    jwks: Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,66 +266,6 @@ def _present(
     )
     stack.push_async_callback(presence.leave)
     _run(stack, presence.run())
-
-
-def _people(
-    stack: AsyncExitStack, settings: Settings, secrets: Secrets, store: _Store, public_url: str
-) -> People:
-    tokens = AccessTokens(
-        private_key_pem=secrets.jwt_private_key_pem,
-        kid=secrets.jwt_kid,
-        issuer=f"{public_url}/auth/v1",
-    )
-    assert store.users is not None
-    passwords = Passwords()
-    stack.callback(passwords.close)
-    sessions = SessionVerifier(
-        tokens=tokens, sessions=store.users, database=store.database, clock=time.time
-    )
-    outbox = Outbox(carrier_from(settings))
-    stack.push_async_callback(outbox.close)
-    issuer = build_issuer(
-        tokens=tokens,
-        users=store.users,
-        passwords=passwords,
-        sessions=sessions,
-        refresh_secret=secret_from(secrets.jwt_private_key_pem),
-        seal=Seal(secrets.secrets_key),
-        outbox=outbox,
-        redirects=redirects_from(settings, public_url),
-        admin_key=secrets.admin_api_key.get_secret_value(),
-        audit=audited(store.database),
-        policy=policy_from(settings, stack),
-        signup=settings.auth_signup,
-        confirm=settings.auth_confirm_email,
-        clock=time.time,
-    )
-    return People(sessions, issuer, jwks_route(tokens))
-
-
-async def _project_people(stack: AsyncExitStack, project: Project, database: Database) -> People:
-    """People of a Supabase project: no issuer of ours."""
-    http = await stack.enter_async_context(httpx.AsyncClient(timeout=PROJECT_SECONDS))
-    sessions = ProjectSessions(
-        http=http,
-        auth_url=project.auth_url,
-        issuer=project.issuer,
-        keys=project.keys,
-        database=database,
-        clock=time.time,
-    )
-    away = elsewhere(http, project.auth_url, project.keys.anon)
-    return People(sessions, away, Route("/.well-known/jwks.json", nothing_here))
-
-
-async def _uploads(stack: AsyncExitStack, settings: Settings, secrets: Secrets) -> UploadParts:
-    return UploadParts(
-        blobs=await stack.enter_async_context(open_blobs(settings)),
-        url_key=url_key(secrets.key_hash_secret),
-        max_bytes=settings.upload_bytes,
-        tenant_bytes=settings.upload_tenant_bytes,
-        scanner=Clamd(settings.clamd_socket) if settings.clamd_socket else None,
-    )
 
 
 def _observer(metrics: Metrics) -> Callable[[int, str | None, float], None]:

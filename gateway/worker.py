@@ -13,16 +13,16 @@ from gateway.data.server import serving_data
 from gateway.errors import SandgateError
 from gateway.metering.drain import Drain
 from gateway.metering.retention import retire
-from gateway.reporting import reporting
 from gateway.operations.blob_collection import collect
+from gateway.reporting import reporting
 from gateway.settings import Settings
 from gateway.store.auth_users import AuthUsers
 from gateway.store.blobs import BlobStore
 from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.kv import KvStore
-from gateway.store.project import opened, project_of
 from gateway.store.open_blobs import open_blobs
+from gateway.store.project import opened, project_of
 from sandbox.paths import RunPaths
 
 HOUSEKEEPING_SECONDS = 3600.0

@@ -16,6 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.cli",),
     ("gateway.app", "gateway.worker"),
     ("gateway.wiring",),
+    ("gateway.wiring_people",),
     ("gateway.control", "gateway.proxy"),
     ("gateway.operations", "gateway.data"),
     ("gateway.auth", "gateway.limits", "gateway.metering", "gateway.store"),

@@ -25,11 +25,16 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from gateway.auth.issuer.app import build_issuer
+from gateway.auth.issuer.configured import audited
+from gateway.auth.issuer.mail import Outbox
 from gateway.auth.issuer.passwords import Passwords
+from gateway.auth.issuer.policy import PasswordPolicy
+from gateway.auth.issuer.redirects import Redirects
 from gateway.auth.issuer.tokens import AccessTokens
 from gateway.auth.sessions import SessionVerifier
 from gateway.store.auth_users import AuthUsers, EmailTakenError
 from gateway.store.postgres import PostgresDatabase
+from gateway.store.sealing import Seal
 from tests.support.issuer import KID, new_key_pem
 from tests.support.postgrest import SECRET, anon_key, postgrest, service_key
 from tests.support.waiting import until
@@ -137,6 +142,12 @@ async def _auth(
         passwords=passwords,
         sessions=SessionVerifier(tokens=tokens, sessions=users, database=database, clock=time.time),
         refresh_secret=b"r" * 32,
+        seal=Seal(b"s" * 32),
+        outbox=Outbox(None),
+        redirects=Redirects("http://project.example", ()),
+        admin_key=SECRET_KEY,
+        audit=audited(database),
+        policy=PasswordPolicy(),
         clock=time.time,
     )
 
