@@ -13,6 +13,7 @@ from gateway.control.peers import Peers
 from gateway.metrics import Metrics
 from gateway.operations.health import Probe
 from gateway.operations.ports import Services
+from gateway.operations.public_numbers import PublicNumbers
 
 
 class Sessions(Protocol):
@@ -38,7 +39,12 @@ class ControlServices:
     probes: Mapping[str, Probe] = field(default_factory=dict)
     peers: Peers | None = None
     leaks: LeakDesk = field(default_factory=LeakDesk)
+    numbers: PublicNumbers = field(default_factory=PublicNumbers)
     started_at: float = field(default_factory=time.monotonic)
+
+    async def calls(self) -> dict[str, int]:
+        """Of this machine since its gateways started, by class of status."""
+        return await self.peers.totals() if self.peers else self.metrics.totals()
 
 
 def control_of(request: Request) -> ControlServices:
