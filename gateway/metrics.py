@@ -31,6 +31,7 @@ _START_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5
 _STATUS_SECONDS = 2.0  # for the manager's answer
 _FRESH_SECONDS = 1.0  # however often somebody asks
 _STATUSES = frozenset({"blank", "starting", "ready", "frozen", "stopping"})
+_FAILURES = frozenset({"timeout", "lost", "flushed", "refused"})
 _CODES_MAX = 64
 _OTHER = "other"
 
@@ -133,7 +134,7 @@ class Metrics:
 
     def limits_failed(self, reason: str) -> None:
         """The shared store of limits failed once."""
-        self._limits_failures.labels(reason).inc()
+        self._limits_failures.labels(reason if reason in _FAILURES else _OTHER).inc()
 
     def limits_alone(self, admitted: bool) -> None:
         """A call was decided without the shared store of limits."""

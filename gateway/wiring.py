@@ -30,6 +30,7 @@ from gateway.metering.credit import Credit
 from gateway.metering.drain import Drain
 from gateway.metering.journal import Journal
 from gateway.metering.recorder import Recorder
+from gateway.metering.segments import waiting_words
 from gateway.metering.syncing import Fsync
 from gateway.metrics import Metrics
 from gateway.operations.crash_loops import CrashLoops
@@ -121,7 +122,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             peers=peers,
             leaks=LeakDesk(Reporters.from_text(settings.leak_report_keys)),
             uploads=await uploads_in(stack, settings, secrets),
-            probes=_probes(journal, store.changes, limiter, ending),
+            probes=_probes(journal, store.changes, limiter, ending, settings.data_dir / "journal"),
         )
     )
     await stack.enter_async_context(peers)  # last: now the supervisor takes us for ready
@@ -282,7 +283,11 @@ def _observer(metrics: Metrics) -> Callable[[int, str | None, float], None]:
 
 
 def _probes(
-    journal: Journal, changes: Changes, limiter: MemoryLimiter | RedisLimiter, ending: Ending
+    journal: Journal,
+    changes: Changes,
+    limiter: MemoryLimiter | RedisLimiter,
+    ending: Ending,
+    journal_dir: Path,
 ) -> dict[str, Probe]:
     """Parts beside database and sandboxes that `/ready` asks."""
 
@@ -301,7 +306,16 @@ def _probes(
     async def staying() -> Part:
         return Part(not ending.has_begun, "this gateway is about to end" * ending.has_begun)
 
-    return {"journal": usage, "changes": news, "limits": limits, "staying": staying}
+    async def storing() -> Part:
+        return Part(True, waiting_words(journal_dir))
+
+    return {
+        "journal": usage,
+        "worker": storing,
+        "changes": news,
+        "limits": limits,
+        "staying": staying,
+    }
 
 
 def _run(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:

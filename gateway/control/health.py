@@ -1,15 +1,18 @@
 """Routes for whoever watches the installation."""
 
 import time
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel
 
+from gateway.auth.subject import Anonymous, Subject
 from gateway.control.services import Control
-from gateway.control.subject import Administrator, Signed
+from gateway.control.subject import Administrator, subject_of
 from gateway.metrics import CONTENT_TYPE
 from gateway.operations import health
 from gateway.operations.health import Part, RunningSandbox
+from gateway.store.apis import count_active
 from sandbox.types import TierStatus
 
 router = APIRouter(tags=["health"])
@@ -32,12 +35,18 @@ class Ready(BaseModel):
     tiers: list[TierStatus]
 
 
-class Stats(BaseModel):
-    """This process and what runs now, as far as you may know."""
+class PublicStats(BaseModel):
+    """What anybody may know. `calls` are those of this machine since its gateways started."""
 
     version: str
     uptime_seconds: float
+    apis_active: int
     calls: dict[str, int]
+
+
+class Stats(PublicStats):
+    """And what runs now, as far as you may know."""
+
     runtime: str
     tier: str
     tiers: list[TierStatus]
@@ -72,13 +81,24 @@ async def metrics(services: Control, _subject: Administrator) -> Response:
 
 
 @router.get("/api/stats")
-async def stats(services: Control, subject: Signed) -> Stats:
-    """Uptime, calls by class of status, and the sandboxes of your APIs."""
-    fleet = await health.fleet(services.operations, subject)
-    return Stats(
+async def stats(
+    services: Control, subject: Annotated[Subject, Depends(subject_of)]
+) -> Stats | PublicStats:
+    """Uptime, active APIs and calls by class of status; when signed in, your sandboxes too."""
+    numbers, is_anybody = services.numbers, isinstance(subject, Anonymous)
+    public = PublicStats(
         version=services.version,
         uptime_seconds=time.monotonic() - services.started_at,
-        calls=await services.peers.totals() if services.peers else services.metrics.totals(),
+        apis_active=await numbers.apis_active.get(
+            lambda: count_active(services.operations.database)
+        ),
+        calls=await (numbers.calls.get(services.calls) if is_anybody else services.calls()),
+    )
+    if isinstance(subject, Anonymous):
+        return public
+    fleet = await health.fleet(services.operations, subject)
+    return Stats(
+        **public.model_dump(),
         runtime=fleet.runtime,
         tier=fleet.tier,
         tiers=list(fleet.tiers),

@@ -14,6 +14,7 @@ from gateway.metrics import Metrics
 from gateway.operations.health import Probe
 from gateway.operations.ports import Services
 from gateway.operations.uploads import UploadParts
+from gateway.operations.public_numbers import PublicNumbers
 
 
 class Sessions(Protocol):
@@ -40,7 +41,12 @@ class ControlServices:
     peers: Peers | None = None
     leaks: LeakDesk = field(default_factory=LeakDesk)
     uploads: UploadParts | None = None
+    numbers: PublicNumbers = field(default_factory=PublicNumbers)
     started_at: float = field(default_factory=time.monotonic)
+
+    async def calls(self) -> dict[str, int]:
+        """Of this machine since its gateways started, by class of status."""
+        return await self.peers.totals() if self.peers else self.metrics.totals()
 
 
 def control_of(request: Request) -> ControlServices:

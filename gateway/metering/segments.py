@@ -39,6 +39,7 @@ _SHAPE: Mapping[str, tuple[type, ...]] = {
     "response_size_bytes": (int,),
     "limits": (list,),
 }
+_LONG_SECONDS = 60.0  # that usage may lie on the disk without anybody being told
 _PRICE = "price_nano_usd"  # only on what was paid for
 
 
@@ -61,6 +62,15 @@ def begun(path: Path) -> float:
     """Unix time as its name says; what a person put there is from before everything."""
     number = path.name.partition("-")[0]
     return int(number) / 1e9 if number.isdecimal() else 0.0
+
+
+def waiting_words(folder: Path) -> str:
+    """What to say when usage waits long to be stored; empty when it does not."""
+    oldest = min((begun(path) for path in filled(folder)), default=None)
+    seconds = 0.0 if oldest is None else time.time() - oldest
+    if seconds < _LONG_SECONDS:
+        return ""
+    return f"usage of {seconds:.0f} s is not stored yet; does the worker run?"
 
 
 def remove(path: Path) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from gateway.store.database import SERVICE, Database, Filter, Identity, Row
 
+_PAGE = 1000
 COLUMNS = (
     "id,tenant_id,created_by,slug,name,description,status,generation,limits,resources,"
     "egress,tier,instances,call_settings,price_nano_usd,created_at,updated_at"
@@ -49,6 +50,24 @@ async def visible(database: Database, identity: Identity, ids: Sequence[str]) ->
         "apis", identity=identity, columns="id", where=[Filter("id", "in", list(ids))]
     )
     return {str(row["id"]) for row in rows}
+
+
+async def count_active(database: Database) -> int:
+    """How many APIs are active, of all tenants; page by page, since a page has an end."""
+    count, after = 0, "00000000-0000-0000-0000-000000000000"
+    while True:
+        rows = await database.select(
+            "apis",
+            identity=SERVICE,
+            columns="id",
+            where=[Filter("status", "eq", "active"), Filter("id", "gt", after)],
+            order="id",
+            limit=_PAGE,
+        )
+        count += len(rows)
+        if len(rows) < _PAGE:
+            return count
+        after = str(rows[-1]["id"])
 
 
 async def active_deployments(

@@ -168,3 +168,46 @@ def test_the_call_path_is_asked_when_somebody_looks() -> None:
     }
     assert "sandgate_calls_waiting 0.0" in metrics.render().decode()
     assert "sandgate_streams_open" in {metric.name for metric in metrics.own()}
+
+
+HOSTILE = [f"{word}-{number}" for word in ("x", "/a/b", 'q"}\n', "é") for number in range(100)]
+# in place of an id, a key, an address or a path
+LABELS = {
+    "status_class", "outcome", "code", "method", "phase", "warm", "reason", "admitted", "result",
+    "status", "tier", "found", "le",
+}  # fmt: skip
+
+
+def test_no_label_takes_what_a_caller_chose_without_a_cap() -> None:
+    """Everything that can be told is told four hundred times, with words that somebody made up."""
+    metrics = Metrics()
+    metrics.follow(lambda: CallPathNow(1, 1, 1, 1, 1, 1, 1))
+    for number, word in enumerate(HOSTILE):
+        metrics.call(number * 7, "answered", 0.1)
+        metrics.reject(word)
+        metrics.control(word, number * 7, 0.1)
+        metrics.limits_failed(word)
+        metrics.limits_alone(bool(number % 2))
+        metrics.limits_degraded(True)
+        metrics.first_byte(bool(number % 2), 0.1)
+    boxes = tuple(SandboxStatus(word, None, word, 1.0, Tier.RUNC) for word in HOSTILE)
+    status = ManagerStatus(
+        runtime=HOSTILE[0], tier=Tier.RUNC, engine_ok=True, detail=HOSTILE[1], missing=(),
+        sandboxes=boxes, pool=PoolStatus(ends=dict.fromkeys(HOSTILE, 1)),
+    )  # fmt: skip
+    metrics._fleet.status = status
+    series: dict[str, int] = {}
+    for family in metrics.registry.collect():
+        for sample in family.samples:
+            assert set(sample.labels) <= LABELS, family.name
+            series[sample.name] = series.get(sample.name, 0) + 1
+    assert {name: count for name, count in series.items() if count > 70} == {}
+
+
+def test_every_counter_of_the_gateway_is_in_that_test() -> None:
+    """A method that is added has to be told there too."""
+    told = {name for name in vars(Metrics) if not name.startswith("_")}
+    assert told == {
+        "call", "reject", "limits_degraded", "limits_failed", "limits_alone", "control",
+        "started", "first_byte", "follow", "totals", "scrape", "render", "own", "render_shared",
+    }  # fmt: skip

@@ -136,3 +136,22 @@ async def test_503_stats_without_manager(world: World) -> None:
     world.sandboxes.fails = ManagerUnavailableError("gone")
     async with world.client(await world.person()) as client:
         assert_problem(await client.get("/api/stats"), 503, "sandboxes_unavailable")
+
+
+async def test_200_stats_tell_anybody_the_public_numbers_and_nothing_else(world: World) -> None:
+    person = await world.person()
+    api = await make_api(world.database, person.tenant_id)
+    async with world.admin() as client:
+        await client.post(f"/api/apis/{api.id}/deployments", json={"version": 1})
+    async with world.client() as client:
+        answer = await client.get("/api/stats")
+    numbers = answer.json()
+    assert answer.status_code == 200
+    assert numbers.pop("uptime_seconds") >= 0
+    assert numbers == {"version": "0.0.1", "apis_active": 1, "calls": {}}
+
+
+async def test_401_stats_with_a_token_that_is_none(world: World) -> None:
+    async with world.client() as client:
+        answer = await client.get("/api/stats", headers={"Authorization": "Bearer nonsense"})
+    assert_problem(answer, 401, "unauthorized")

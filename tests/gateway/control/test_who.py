@@ -33,7 +33,6 @@ PERSON_ROUTES = [
     ("GET", "/api/ledger", None),
     ("GET", "/api/tenants", None),
     ("GET", "/api/me", None),
-    ("GET", "/api/stats", None),
 ]
 ADMIN_ROUTES: list[tuple[str, str, object]] = [
     ("GET", "/api/admin/tenants", None),
