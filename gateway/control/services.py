@@ -13,8 +13,8 @@ from gateway.control.peers import Peers
 from gateway.metrics import Metrics
 from gateway.operations.health import Probe
 from gateway.operations.ports import Services
-from gateway.operations.uploads import UploadParts
 from gateway.operations.public_numbers import PublicNumbers
+from gateway.operations.uploads import UploadParts
 
 
 class Sessions(Protocol):
