@@ -57,6 +57,9 @@ declare
     v_role text;
 begin
     if private.is_admin(p_actor) then
+        if not exists (select from public.tenants where id = p_tenant_id) then
+            perform private.refuse(404, 'tenant_not_found', 'There is no such tenant.');
+        end if;
         return;
     end if;
     select role into v_role

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
@@ -9,6 +10,7 @@ import pytest
 
 from gateway.auth.permissions import Operation, Role, permitted
 from gateway.store.database import SERVICE, Database, DatabaseError, Filter
+from gateway.store.embedded import EmbeddedPostgres
 from tests.support.factories import (
     Person,
     add_member,
@@ -16,6 +18,12 @@ from tests.support.factories import (
     make_tenant,
     make_user,
 )
+from tests.support.shared_database import one_database
+
+
+@pytest.fixture(scope="module")
+def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
+    yield from one_database(postgres)
 
 
 @pytest.fixture
@@ -143,6 +151,5 @@ async def test_old_ones_are_forgotten(
     await make_invitation(database, team, "old@example.com", inviter)
     await owner.execute("update public.tenant_invitations set created_at = now() - interval '91 d'")
     await make_invitation(database, team, "new@example.com", inviter)
-    assert await owner.fetchval("select string_agg(email, ' ') from tenant_invitations") == (
-        "new@example.com"
-    )
+    left = "select string_agg(email, ' ') from public.tenant_invitations where tenant_id = $1"
+    assert await owner.fetchval(left, team) == "new@example.com"

@@ -1,6 +1,7 @@
 """Members in SQL: the last owner stays, whoever asks at the same time, whatever is written."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -8,9 +9,16 @@ import asyncpg
 import pytest
 
 from gateway.store.database import SERVICE, Database, DatabaseError, Filter
+from gateway.store.embedded import EmbeddedPostgres
 from tests.support.factories import Person, add_member, make_tenant, make_user
+from tests.support.shared_database import one_database
 
 ROUNDS = 5  # of each race
+
+
+@pytest.fixture(scope="module")
+def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
+    yield from one_database(postgres)
 
 
 @pytest.fixture

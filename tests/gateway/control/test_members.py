@@ -1,16 +1,27 @@
 """Tenants and their members over HTTP: who may do what, and what is refused."""
 
+import time
+from collections.abc import Iterator
 from itertools import product
 from uuid import uuid4
 
 import pytest
 
 from gateway.operations.own_tenants import MOST_TENANTS
+from gateway.store.database import SERVICE
+from gateway.store.embedded import EmbeddedPostgres
 from tests.support.control import World
+from tests.support.factories import make_api, usage_call
 from tests.support.problems import assert_problem
+from tests.support.shared_database import one_database
 from tests.support.teams import Team, make_team
 
 EVERYBODY = ("owner", "admin", "developer", "viewer", "stranger", "key")
+
+
+@pytest.fixture(scope="module")
+def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
+    yield from one_database(postgres)
 
 
 @pytest.fixture
@@ -99,6 +110,13 @@ async def test_404_strangers_find_nothing(team: Team) -> None:
             assert_problem(answer, 404, "tenant_not_found")
 
 
+async def test_404_administrators_find_what_there_is(team: Team) -> None:
+    async with team.client("key") as client:
+        for method, path, body in REQUESTS[:-1]:  # who has no person cannot leave
+            answer = await client.request(method, f"/api/tenants/{uuid4()}{path}", json=body)
+            assert_problem(answer, 404, "tenant_not_found")
+
+
 async def test_401_nobody_is_asked_to_sign_in(world: World) -> None:
     async with world.client() as nobody:
         for method, path, body in REQUESTS:
@@ -112,6 +130,29 @@ async def test_members_read_limits_and_what_is_left(team: Team) -> None:
     assert (answer["plan"], answer["limits"]) == ("free", {"hour": 100})
     assert (hour["limit"], hour["remaining"]) == (100, 100)
     assert answer["days"] == []
+
+
+async def test_members_read_the_calls_of_each_day(team: Team) -> None:
+    world, now = team.world, time.time()
+    world.now = now
+    api = await make_api(world.database, team.id)
+    by_others = {"caller_tenant_id": team.people["stranger"].tenant_id}
+    calls = [
+        usage_call(api, now),
+        usage_call(api, now - 2, **by_others),
+        usage_call(api, now - 1, status_code=503, **by_others),
+        usage_call(api, now - 4 * 86_400),
+    ]
+    await world.database.rpc("record_usage", {"p_calls": calls}, identity=SERVICE)
+    days = (await team.ask("viewer", "GET", "/usage?days=3")).json()["days"]
+    sums = {name: sum(day[name] for day in days) for name in days[0] if name != "day"}
+    assert sums == {"calls_made": 1, "calls_received": 3, "errors": 1, "response_bytes": 60}
+    all_days = (await team.ask("viewer", "GET", "/usage?days=31")).json()["days"]
+    assert [day["day"] for day in all_days] == sorted((d["day"] for d in all_days), reverse=True)
+    assert sum(day["calls_received"] for day in all_days) == 4
+    for days_asked in ("0", "32", "x"):
+        answer = await team.ask("viewer", "GET", f"/usage?days={days_asked}")
+        assert_problem(answer, 422, "invalid_input")
 
 
 # --- members --------------------------------------------------------------------------------

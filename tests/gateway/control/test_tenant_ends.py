@@ -1,15 +1,23 @@
 """Handing a tenant over, deleting one, and what a personal tenant does not do."""
 
 import time
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 
 from gateway.store.database import SERVICE, Filter
+from gateway.store.embedded import EmbeddedPostgres
 from tests.support.control import World
 from tests.support.factories import make_api, make_key, usage_call
 from tests.support.problems import assert_problem
+from tests.support.shared_database import one_database
 from tests.support.teams import Team, make_team
+
+
+@pytest.fixture(scope="module")
+def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
+    yield from one_database(postgres)
 
 
 @pytest.fixture
@@ -80,7 +88,7 @@ async def test_deleting_is_audited_with_what_went(team: Team) -> None:
     api = await make_api(team.world.database, team.id)
     await team.ask("owner", "DELETE")
     rows = await team.world.database.select(
-        "audit_log", identity=SERVICE, where=[Filter("action", "eq", "tenant.delete")]
+        "audit_log", identity=SERVICE, where=[Filter("target_id", "eq", team.id)]
     )
     assert rows[0]["detail"] == {"name": "team", "api_ids": [api.id], "keys": 1}
     assert rows[0]["actor_id"] == team.people["owner"].id
