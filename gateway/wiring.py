@@ -18,6 +18,7 @@ import structlog
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from gateway.auth.impersonation import ImpersonatingSessions
 from gateway.auth.issuer.app import build_issuer
 from gateway.auth.issuer.endpoints import jwks_route
 from gateway.auth.issuer.passwords import Passwords
@@ -43,6 +44,7 @@ from gateway.metrics import Metrics
 from gateway.operations.crash_loops import CrashLoops
 from gateway.operations.health import Ending, Part, Probe
 from gateway.operations.ports import Services
+from gateway.operations.switch_follower import SwitchFollower
 from gateway.operations.turns import Turns
 from gateway.proxy.activate import Activation
 from gateway.proxy.documents import Documents
@@ -101,26 +103,35 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     peers = Peers(
         RunPaths(run_dir).gateways, settings.gateway_name, metrics, workers=settings.gateway_workers
     )
+    operations = Services(
+        database=store.database,
+        bundles=BundleStore(store.database, secrets.secrets_key),
+        sandboxes=manager,
+        changes=store.changes,
+        usage=limiter,
+        clock=clock,
+        key_secret=secrets.key_hash_secret,
+        code_bytes=settings.code_bytes,
+        turns=Turns(folder=RunPaths(run_dir).gateways),
+    )
+    switches = SwitchFollower(operations, store.changes)
+    metrics.follow_switches(switches.counts)
+    _run(stack, switches.run())
     control = build_control(
         ControlServices(
-            operations=Services(
-                database=store.database,
-                bundles=BundleStore(store.database, secrets.secrets_key),
-                sandboxes=manager,
-                changes=store.changes,
-                usage=limiter,
-                clock=clock,
-                key_secret=secrets.key_hash_secret,
-                code_bytes=settings.code_bytes,
-                turns=Turns(folder=RunPaths(run_dir).gateways),
+            operations=operations,
+            sessions=ImpersonatingSessions(
+                people.sessions, sessions=store.users, database=store.database, clock=time.time
             ),
-            sessions=people.sessions,
             admin_key=secrets.admin_api_key.get_secret_value(),
             metrics=metrics,
             version=version("sandgate"),
             peers=peers,
             leaks=LeakDesk(Reporters.from_text(settings.leak_report_keys)),
-            probes=_probes(journal, store.changes, limiter, ending),
+            probes={
+                **_probes(journal, store.changes, limiter, ending),
+                "switches": switches.part,
+            },
         )
     )
     await stack.enter_async_context(peers)  # last: now the supervisor takes us for ready

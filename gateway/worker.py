@@ -14,6 +14,7 @@ from gateway.errors import SandgateError
 from gateway.logs import configure
 from gateway.metering.drain import Drain
 from gateway.settings import Settings
+from gateway.store import impersonations
 from gateway.store.auth_users import AuthUsers
 from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
@@ -109,6 +110,7 @@ async def housekeeping(database: Database) -> None:
             "ensure_usage_partition", {"p_month": month.isoformat()}, identity=SERVICE
         )
     await database.rpc("purge_rate_limits", {"p_now": now.timestamp()}, identity=SERVICE)
+    await impersonations.sweep(database)
     while await KvStore(database).purge():
         pass  # some APIs at a time, so that no statement is a long one
 

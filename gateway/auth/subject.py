@@ -11,13 +11,17 @@ class Anonymous:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person with a valid session. `claims` is what row-level security sees."""
+    """A person with a valid session. `claims` is what row-level security sees.
+
+    `impersonated_by` is the administrator who looks through this person's eyes.
+    """
 
     user_id: UUID
     email: str
     session_id: UUID
     is_admin: bool
     claims: str  # JSON text of the access token's claims
+    impersonated_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,24 @@
 from fastapi import FastAPI
 
 from gateway.control import (
+    administration,
     apis,
+    audit,
     errors,
     health,
+    impersonation,
     keys,
     leaks,
     ledger,
     reference,
     reload,
     secrets,
+    switches,
     tenants,
     usage,
     versions,
 )
+from gateway.control.auditing import Auditing
 from gateway.control.openapi import PROBLEM_RESPONSES, document
 from gateway.control.services import ControlServices
 from gateway.middleware import BodyCap, Edge
@@ -29,6 +34,10 @@ ROUTERS = (
     usage.router,
     ledger.router,
     tenants.router,
+    administration.router,
+    audit.router,
+    switches.router,
+    impersonation.router,
     reload.router,
     reload.workers,
     health.router,
@@ -61,5 +70,6 @@ def build_control(services: ControlServices) -> ControlApp:
         app.include_router(router)
     errors.install(app)
     app.add_middleware(BodyCap)
+    app.add_middleware(Auditing)
     app.add_middleware(Edge, metrics=services.metrics)  # added last, so outermost
     return app
