@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli.client import account, apis, deploy, isolation, money, settings
+from gateway.cli.client import account, admin_log, apis, deploy, isolation, money, settings
 from gateway.cli.client.keys import keys_app
 from gateway.cli.client.secrets import secret_app
 
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command("deploy")(deploy.deploy)
     app.command("apis")(apis.list_apis)
     app.add_typer(keys_app, name="keys")
+    app.add_typer(admin_log.app, name="admin")
     app.add_typer(secret_app, name="secret")
     app.command("egress")(isolation.egress)
     app.command("sandboxes")(isolation.sandboxes)
