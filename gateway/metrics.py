@@ -3,7 +3,7 @@
 import time
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final, Literal, NamedTuple
 
@@ -159,6 +159,10 @@ class Metrics:
         """From now on the call path is asked whenever somebody looks; it counts by itself."""
         self.registry.register(_CallPath(now))
 
+    def follow_switches(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """From now on what administrators have stopped is asked whenever somebody looks."""
+        self.registry.register(_Switches(counts))
+
     def _start(self, phase: str, is_warm: bool, seconds: float) -> None:
         self._start_seconds.labels(phase, "yes" if is_warm else "no").observe(seconds)
 
@@ -267,6 +271,24 @@ class _CallPath(Collector):
         cache.add_metric(["miss"], now.cache_misses)
         cache.add_metric(["stored"], now.cache_stored)
         yield cache
+
+
+class _Switches(Collector):
+    """How much administrators have stopped, by kind."""
+
+    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        """Called while the text is made."""
+        stopped = GaugeMetricFamily(
+            "sandgate_switches_stopped",
+            "What administrators have stopped, by kind of switch",
+            labels=["switch"],
+        )
+        for name, count in self._counts().items():
+            stopped.add_metric([name], count)
+        yield stopped
 
 
 class _Fleet(Collector):

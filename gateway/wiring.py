@@ -6,6 +6,7 @@ Everything is opened on the caller's exit stack and closed in reverse order.
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -16,12 +17,13 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp
 
+from gateway.auth.impersonation import ImpersonatingSessions
 from gateway.auth.reporters import Reporters
 from gateway.auth.verify import KeyVerifier
 from gateway.control.build import build_control
 from gateway.control.leak_desk import LeakDesk
 from gateway.control.peers import Peers
-from gateway.control.services import ControlServices
+from gateway.control.services import ControlServices, Sessions
 from gateway.limits.clock import steady_clock
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.open import open_limiter
@@ -37,6 +39,7 @@ from gateway.operations.crash_loops import CrashLoops
 from gateway.operations.health import Ending, Part, Probe
 from gateway.operations.mail import LoggedMail
 from gateway.operations.ports import Services
+from gateway.operations.switch_follower import SwitchFollower
 from gateway.operations.turns import Turns
 from gateway.proxy.activate import Activation
 from gateway.proxy.documents import Documents
@@ -101,32 +104,48 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     peers = Peers(
         RunPaths(run_dir).gateways, settings.gateway_name, metrics, workers=settings.gateway_workers
     )
+    operations = Services(
+        database=store.database,
+        bundles=BundleStore(store.database, secrets.secrets_key),
+        sandboxes=manager,
+        changes=store.changes,
+        usage=limiter,
+        clock=clock,
+        key_secret=secrets.key_hash_secret,
+        code_bytes=settings.code_bytes,
+        turns=Turns(folder=RunPaths(run_dir).gateways),
+        mailer=LoggedMail(shows_text=settings.environment == "development"),
+    )
+    switches = SwitchFollower(operations, store.changes)
+    metrics.follow_switches(switches.counts)
+    _run(stack, switches.run())
     control = build_control(
         ControlServices(
-            operations=Services(
-                database=store.database,
-                bundles=BundleStore(store.database, secrets.secrets_key),
-                sandboxes=manager,
-                changes=store.changes,
-                usage=limiter,
-                clock=clock,
-                key_secret=secrets.key_hash_secret,
-                code_bytes=settings.code_bytes,
-                turns=Turns(folder=RunPaths(run_dir).gateways),
-                mailer=LoggedMail(shows_text=settings.environment == "development"),
-            ),
-            sessions=people.sessions,
+            operations=operations,
+            sessions=_sessions(people, store),
             admin_key=secrets.admin_api_key.get_secret_value(),
             metrics=metrics,
             version=version("sandgate"),
             peers=peers,
             leaks=LeakDesk(Reporters.from_text(settings.leak_report_keys)),
             uploads=await uploads_in(stack, settings, secrets),
-            probes=_probes(journal, store.changes, limiter, ending, settings.data_dir / "journal"),
+            probes={
+                **_probes(journal, store.changes, limiter, ending, settings.data_dir / "journal"),
+                "switches": switches.part,
+            },
         )
     )
     await stack.enter_async_context(peers)  # last: now the supervisor takes us for ready
     return Parts(calls=calls, control=control, people=people, ending=ending)
+
+
+def _sessions(people: People, store: "_Store") -> Sessions:
+    """Those of people, and of administrators as somebody else where sessions are ours."""
+    if store.users is None:
+        return people.sessions
+    return ImpersonatingSessions(
+        people.sessions, sessions=store.users, database=store.database, clock=time.time
+    )
 
 
 @dataclass(frozen=True, slots=True)

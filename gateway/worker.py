@@ -16,6 +16,7 @@ from gateway.metering.retention import retire
 from gateway.operations.blob_collection import collect
 from gateway.reporting import reporting
 from gateway.settings import Settings
+from gateway.store import impersonations
 from gateway.store.auth_users import AuthUsers
 from gateway.store.blobs import BlobStore
 from gateway.store.database import SERVICE, Database
@@ -117,6 +118,7 @@ async def housekeeping(database: Database) -> None:
             "ensure_usage_partition", {"p_month": month.isoformat()}, identity=SERVICE
         )
     await database.rpc("purge_rate_limits", {"p_now": now.timestamp()}, identity=SERVICE)
+    await impersonations.sweep(database)
     while await KvStore(database).purge():
         pass  # some APIs at a time, so that no statement is a long one
 

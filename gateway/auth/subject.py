@@ -11,7 +11,10 @@ class Anonymous:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person with a valid session. `claims` is what row-level security sees."""
+    """A person with a valid session. `claims` is what row-level security sees.
+
+    `impersonated_by` is the administrator who looks through this person's eyes.
+    """
 
     user_id: UUID
     email: str
@@ -19,6 +22,7 @@ class User:
     is_admin: bool
     claims: str  # JSON text of the access token's claims
     token: str = field(default="", repr=False)  # the access token itself
+    impersonated_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

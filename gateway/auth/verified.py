@@ -96,6 +96,7 @@ class VerifiedKey:
     root_id: str = ""
     generation: int = 0  # rises with every change of it
     restriction: Restriction | None = None
+    tenant_reason: str = ""  # why the tenant is suspended
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "VerifiedKey":
@@ -115,6 +116,7 @@ class VerifiedKey:
             root_id=row.get("root_id") or row["key_id"],
             generation=row.get("generation") or 0,
             restriction=Restriction.of(row.get("scopes") or {}, row.get("allowed_addresses") or ()),
+            tenant_reason=row.get("tenant_reason") or "",
         )
 
     def refusal(self, now: float) -> SandgateError | None:
@@ -126,7 +128,7 @@ class VerifiedKey:
         if self.ends_at is not None and now >= self.ends_at:
             return KeyReplacedError()
         if self.tenant_status != "active":
-            return TenantSuspendedError()
+            return TenantSuspendedError(self.tenant_reason)
         return None
 
 

@@ -3,10 +3,13 @@
 from fastapi import FastAPI
 
 from gateway.control import (
+    administration,
     apis,
+    audit,
     errors,
     feedback,
     health,
+    impersonation,
     invitations,
     keys,
     leaks,
@@ -16,11 +19,13 @@ from gateway.control import (
     reference,
     reload,
     secrets,
+    switches,
     tenants,
     uploads,
     usage,
     versions,
 )
+from gateway.control.auditing import Auditing
 from gateway.control.openapi import PROBLEM_RESPONSES, document
 from gateway.control.services import ControlServices
 from gateway.middleware import BodyCap, Edge
@@ -39,6 +44,10 @@ ROUTERS = (
     members.router,
     invitations.router,
     uploads.router,
+    administration.router,
+    audit.router,
+    switches.router,
+    impersonation.router,
     reload.router,
     reload.workers,
     health.router,
@@ -71,5 +80,6 @@ def build_control(services: ControlServices) -> ControlApp:
         app.include_router(router)
     errors.install(app)
     app.add_middleware(BodyCap)
+    app.add_middleware(Auditing)
     app.add_middleware(Edge, metrics=services.metrics)  # added last, so outermost
     return app

@@ -38,7 +38,7 @@ async def create_key(
         once,
     )
     made = await keys.create_key(services, subject, api_id, new)
-    return CreatedKeyView.model_validate(_created(made))
+    return CreatedKeyView.model_validate(created_fields(made))
 
 
 @router.get("/apis/{api_id}/keys")
@@ -67,7 +67,7 @@ async def rotate_key(
     rotated = await keys.rotate_key(services, subject, key_id, seconds)
     return RotatedKeyView.model_validate(
         {
-            **_created(rotated.created),
+            **created_fields(rotated.created),
             "replaces": rotated.old.id,
             "replaces_until": rotated.old.ends_at,
         }
@@ -80,7 +80,8 @@ async def revoke_key(key_id: UUID, services: Ops, subject: Signed) -> None:
     await keys.revoke_key(services, subject, key_id)
 
 
-def _created(made: keys.CreatedKey) -> dict[str, object]:
+def created_fields(made: keys.CreatedKey) -> dict[str, object]:
+    """Members of `CreatedKeyView`."""
     return {**_fields(made.key), "key": made.secret, "api_ids": made.api_ids}
 
 

@@ -9,8 +9,9 @@ from gateway.auth.keys import PREFIX
 from gateway.auth.permissions import require_admin
 from gateway.auth.sessions import bearer
 from gateway.auth.subject import Admin, Anonymous, Subject, User
+from gateway.control.auditing import READS, mark_impersonating
 from gateway.control.services import Control
-from gateway.errors import UnauthorizedError
+from gateway.errors import ForbiddenError, UnauthorizedError
 from gateway.logs import note
 from gateway.operations.access import Known
 
@@ -25,6 +26,12 @@ class InvalidAdminKeyError(UnauthorizedError):
     """X-API-Key carried something that is not the admin key."""
 
     code, title = "invalid_admin_key", "Not the admin key"
+
+
+class ImpersonationReadOnlyError(ForbiddenError):
+    """Somebody else's eyes are no hands."""
+
+    code, title = "impersonation_read_only", "An impersonation changes nothing"
 
 
 async def subject_of(request: Request, services: Control) -> Subject:
@@ -44,7 +51,7 @@ async def subject_of(request: Request, services: Control) -> Subject:
         return Admin()
     if token.startswith(PREFIX):
         raise ConsumerKeyError
-    return await services.sessions.verify(token)
+    return _marked(request, await services.sessions.verify(token))
 
 
 async def known(subject: Annotated[Subject, Depends(subject_of)]) -> Known:
@@ -64,6 +71,15 @@ async def administrator(subject: Annotated[Known, Depends(known)]) -> Known:
 
 Signed = Annotated[Known, Depends(known)]
 Administrator = Annotated[Known, Depends(administrator)]
+
+
+def _marked(request: Request, user: User) -> User:
+    """Whoever looks through somebody's eyes is told so by every answer, and changes nothing."""
+    if user.impersonated_by is not None:
+        mark_impersonating(request.scope, str(user.user_id))
+        if request.method not in READS:
+            raise ImpersonationReadOnlyError("End the impersonation to change something.")
+    return user
 
 
 def _only(request: Request, name: str) -> str | None:

@@ -1,16 +1,16 @@
 """Routes of tenants, and of the person who asks."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from gateway.auth.subject import Admin
-from gateway.control.models import Page, PageLimit, PageOffset, PatchTenantBody
+from gateway.control.administration_models import TenantView
+from gateway.control.models import Page, PatchTenantBody
 from gateway.control.services import Ops
 from gateway.control.subject import Administrator, Signed
-from gateway.operations import tenants
+from gateway.operations import administration, tenants
 from gateway.operations.values import Tenant
 
 router = APIRouter(prefix="/api", tags=["tenants"])
@@ -32,7 +32,10 @@ async def me(services: Ops, subject: Signed) -> Me:
         return Me(user_id=None, email=None, is_admin=True, tenants=[])
     own = await tenants.own_tenants(services, subject)
     return Me(
-        user_id=str(subject.user_id), email=subject.email, is_admin=subject.is_admin, tenants=own
+        user_id=str(subject.user_id),
+        email=subject.email,
+        is_admin=subject.is_admin,
+        tenants=own,
     )
 
 
@@ -43,33 +46,16 @@ async def own_tenants(services: Ops, subject: Signed) -> Page[Tenant]:
     return Page(items=own, limit=max(1, len(own)), offset=0)
 
 
-@router.get("/admin/tenants")
-async def search_tenants(
-    services: Ops,
-    subject: Administrator,
-    q: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
-    limit: PageLimit = 50,
-    offset: PageOffset = 0,
-) -> Page[Tenant]:
-    """Every tenant whose name contains `q`."""
-    found = await tenants.search_tenants(services, subject, q, limit, offset)
-    return Page(items=found, limit=limit, offset=offset)
-
-
-@router.get("/admin/tenants/{tenant_id}")
-async def read_tenant(tenant_id: UUID, services: Ops, subject: Administrator) -> Tenant:
-    """Any tenant."""
-    return await tenants.read_tenant(services, subject, tenant_id)
-
-
 @router.patch("/admin/tenants/{tenant_id}")
 async def change_tenant(
     tenant_id: UUID, body: PatchTenantBody, services: Ops, subject: Administrator
-) -> Tenant:
+) -> TenantView:
     """Change plan, status or limits; the next call already counts by them."""
     change = tenants.TenantChange(
         plan=body.plan,
         status=body.status,
         limits=None if body.limits is None else body.limits.named(),
     )
-    return await tenants.change_tenant(services, subject, tenant_id, change)
+    await tenants.change_tenant(services, subject, tenant_id, change)
+    changed = await administration.tenant_now(services, subject, tenant_id)
+    return TenantView.model_validate(changed)

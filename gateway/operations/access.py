@@ -7,7 +7,7 @@ from uuid import UUID
 from gateway.auth.permissions import Operation, Role, is_admin, permitted
 from gateway.auth.permissions import require_admin as require_admin
 from gateway.auth.subject import Admin, User
-from gateway.errors import ForbiddenError, InvalidInputError, NotFoundError
+from gateway.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from gateway.logs import note
 from gateway.operations.ports import Services
 from gateway.store import api_keys, apis, tenants
@@ -40,6 +40,12 @@ class TenantSuspendedError(ForbiddenError):
     """The tenant may run nothing until an administrator restores it."""
 
     code, title = "tenant_suspended", "The tenant is suspended"
+
+
+class ApiSuspendedError(ConflictError):
+    """Suspended by an administrator; its owner neither starts it nor changes the status."""
+
+    code, title = "api_suspended", "The API is suspended"
 
 
 class TenantRequiredError(InvalidInputError):
@@ -146,6 +152,12 @@ async def require_operation(
         raise TenantNotFoundError
 
 
+def require_running_api(subject: Known, allowed: AllowedApi) -> None:
+    """Refuse what would start code of an API that an administrator has stopped."""
+    if allowed.row["status"] == "suspended" and not is_admin(subject):
+        raise ApiSuspendedError
+
+
 def parse_ref(ref: str) -> UUID | str | None:
     """An id, else a slug, else nothing that could exist."""
     try:
@@ -180,4 +192,4 @@ async def _permitted(
 
 def _refuse_suspended(subject: Known, tenant: Row) -> None:
     if tenant["status"] == "suspended" and not is_admin(subject):
-        raise TenantSuspendedError
+        raise TenantSuspendedError(tenant["suspended_reason"] or "")

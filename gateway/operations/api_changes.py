@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from gateway.auth.permissions import Operation, is_admin
-from gateway.errors import ConflictError
 from gateway.operations import access, inputs
 from gateway.operations.access import AllowedApi, Known
 from gateway.operations.apis import with_versions
@@ -32,12 +31,6 @@ from gateway.store.routes import floor_of
 
 # what sandboxes are told or made of: two such changes at once would be told in any order
 _IN_TURN = frozenset({"tier", "resources", "egress"})
-
-
-class ApiSuspendedError(ConflictError):
-    """Suspended by an administrator; its owner cannot change the status."""
-
-    code, title = "api_suspended", "The API is suspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +59,7 @@ async def change_api(services: Services, subject: Known, ref: str, change: ApiCh
     allowed = await access.require_api(services, subject, ref, Operation.CHANGE_API)
     suspended = allowed.row["status"] == "suspended" and "status" in values
     if suspended and not is_admin(subject):
-        raise ApiSuspendedError
+        raise access.ApiSuspendedError
     if change.tier is not None:
         await require_tier(services.sandboxes, floor_of(values["tier"]))
     if values:

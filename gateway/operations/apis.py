@@ -22,6 +22,7 @@ from gateway.operations.ports import Services
 from gateway.operations.rehearse import rehearse, stop_all
 from gateway.operations.restart import spec_of
 from gateway.operations.slugs import slug_of
+from gateway.operations.switches import hosts_in_force
 from gateway.operations.tiers import require_tier
 from gateway.operations.values import (
     ActiveVersion,
@@ -78,7 +79,8 @@ async def create_api(services: Services, subject: Known, new: NewApi) -> Created
         "layer": lock.digest,
     }
     spec = spec_of(values, str(version_id), lock.digest, generation=1)
-    bundle = bundle_of(new.code, lock.text, values["egress"]["hosts"])
+    hosts = await hosts_in_force(services, values["egress"]["hosts"])
+    bundle = bundle_of(new.code, lock.text, hosts)
     try:
         document = await captured(services, await rehearse(services.sandboxes, spec, bundle))
         return await finish(_store(services, api_id, values, lock, document))

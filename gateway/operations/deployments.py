@@ -26,6 +26,7 @@ async def deploy_version(
         raise InvalidWeightError("A weight is 1 to 100")
     allowed = await access.require_api(services, subject, ref, Operation.DEPLOY)
     await access.require_running_tenant(services, subject, allowed.tenant_id)
+    access.require_running_api(subject, allowed)
     version = await versions.find(services.database, allowed.identity, allowed.id, n)
     if version is None:
         raise VersionNotFoundError

@@ -68,21 +68,28 @@ class RotatedKey:
 
 async def create_key(services: Services, subject: Known, ref: str, new: NewKey) -> CreatedKey:
     """A key that opens this API and no other; the API's tenant owns it."""
-    checked: dict[str, Any] = {
-        "name": _DEFAULT_NAME if new.name is None else inputs.checked_name(new.name),
-        "limits": inputs.checked_limits(new.limits),
-        "scopes": key_inputs.checked_scopes(new.scopes),
-        "allowed_addresses": key_inputs.checked_addresses(new.allowed_addresses),
-        "expires_at": key_inputs.checked_expiry(new.expires_at, services.clock()),
-    }
+    _checked(services, new)  # what is wrong with it is told before what may not be done
     allowed = await access.require_api(services, subject, ref, Operation.MANAGE_KEYS)
     await access.require_running_tenant(services, subject, allowed.tenant_id)
     key_id = uuid4() if new.once is None else _id_of(services, allowed, new.once)
+    owner = (allowed.tenant_id, (str(allowed.id),))
+    return await store_key(services, subject, key_id, owner, new)
+
+
+async def store_key(
+    services: Services,
+    subject: Known,
+    key_id: UUID,
+    owner: tuple[UUID, tuple[str, ...]],
+    new: NewKey,
+) -> CreatedKey:
+    """Store a key for whoever may have one; `owner` is its tenant and the APIs it opens."""
+    tenant_id, api_ids = owner
     secret, values = _fresh(services, key_id)
-    values |= checked | {
-        "tenant_id": str(allowed.tenant_id),
+    values |= _checked(services, new) | {
+        "tenant_id": str(tenant_id),
         "created_by": optional(access.actor_of(subject)),
-        "api_ids": [str(allowed.id)],
+        "api_ids": list(api_ids),
     }
     try:
         await api_keys.create(services.database, values)
@@ -91,7 +98,7 @@ async def create_key(services: Services, subject: Known, ref: str, new: NewKey) 
             raise KeyExistsError(key_id) from error
         raise
     row = await access.require_key(services, subject, key_id, Operation.MANAGE_KEYS)
-    return CreatedKey(key_of(row), secret, (str(allowed.id),))
+    return CreatedKey(key_of(row), secret, api_ids)
 
 
 async def list_keys(
@@ -161,6 +168,17 @@ async def revoke_key(services: Services, subject: Known, key_id: UUID) -> None:
 async def _revoke(services: Services, subject: Known, key_id: UUID) -> None:
     await api_keys.revoke(services.database, key_id, access.actor_of(subject))
     services.changes.publish("key", str(key_id))
+
+
+def _checked(services: Services, new: NewKey) -> dict[str, Any]:
+    """What is stored of it. `Any`: JSON."""
+    return {
+        "name": _DEFAULT_NAME if new.name is None else inputs.checked_name(new.name),
+        "limits": inputs.checked_limits(new.limits),
+        "scopes": key_inputs.checked_scopes(new.scopes),
+        "allowed_addresses": key_inputs.checked_addresses(new.allowed_addresses),
+        "expires_at": key_inputs.checked_expiry(new.expires_at, services.clock()),
+    }
 
 
 def _fresh(services: Services, key_id: UUID) -> tuple[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gateway.auth.permissions import Operation
 from gateway.operations import access
 from gateway.operations.access import Known
+from gateway.operations.audit import note_read
 from gateway.operations.ports import Services
 from gateway.operations.rehearse import clean, public_error
 from gateway.store import versions
@@ -32,6 +33,7 @@ class ApiSandbox:
 async def list_sandboxes(services: Services, subject: Known, ref: str) -> list[ApiSandbox]:
     """Living ones first as the manager has them, then those that ended."""
     allowed = await access.require_api(services, subject, ref, Operation.READ_LOGS)
+    await note_read(services, subject, allowed, "api.read_sandboxes")
     try:
         found = await services.sandboxes.sandboxes(str(allowed.id))
     except SandboxError as error:

@@ -39,15 +39,6 @@ async def own_tenants(services: Services, subject: Known) -> list[Tenant]:
     return [tenant_of(row, roles[str(row["id"])]) for row in rows]
 
 
-async def search_tenants(
-    services: Services, subject: Known, query: str, limit: int, offset: int
-) -> list[Tenant]:
-    """Every tenant whose name contains the text; for administrators."""
-    access.require_admin(subject)
-    rows = await tenants.search(services.database, query, limit, offset)
-    return [tenant_of(row) for row in rows]
-
-
 async def read_tenant(services: Services, subject: Known, tenant_id: UUID) -> Tenant:
     """Any tenant; for administrators."""
     access.require_admin(subject)

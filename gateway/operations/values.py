@@ -164,6 +164,7 @@ class Tenant:
     limits: LimitsJson
     created_at: str
     role: str | None = None
+    suspended_reason: str | None = None
 
 
 def key_of(row: Row) -> Key:
@@ -199,6 +200,7 @@ def tenant_of(row: Row, role: str | None = None) -> Tenant:
         limits=dict(row["limits"]),
         created_at=row["created_at"],
         role=role,
+        suspended_reason=row["suspended_reason"],
     )
 
 

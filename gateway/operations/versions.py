@@ -9,6 +9,7 @@ from gateway.auth.permissions import Operation
 from gateway.errors import NotFoundError
 from gateway.operations import access, inputs
 from gateway.operations.access import Known
+from gateway.operations.audit import note_read
 from gateway.operations.dependencies import lock_of
 from gateway.operations.finish import finish
 from gateway.operations.openapi import captured, keep
@@ -55,6 +56,7 @@ async def add_version(
     code = inputs.checked_code(new.code, services.code_bytes)
     allowed = await access.require_api(services, subject, ref, Operation.DEPLOY)
     await access.require_running_tenant(services, subject, allowed.tenant_id)
+    access.require_running_api(subject, allowed)
     version_id = uuid4()
     lock = await dependencies(services, new.code)
     spec = spec_of(allowed.row, str(version_id), lock.digest)
@@ -97,6 +99,7 @@ async def read_version(services: Services, subject: Known, ref: str, n: int) -> 
     row = await versions.find(services.database, allowed.identity, allowed.id, n)
     if row is None:
         raise VersionNotFoundError
+    await note_read(services, subject, allowed, "api.read_code")
     return version_of(row)
 
 

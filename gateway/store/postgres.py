@@ -9,6 +9,7 @@ from typing import Any, Self
 import asyncpg
 
 from gateway.store import statements
+from gateway.store.audit_context import told
 from gateway.store.database import Database, DatabaseError, Filter, Identity, Row
 from gateway.store.driver import translated
 from gateway.store.schema_cache import CATALOGUE, Function, Schema
@@ -151,7 +152,9 @@ class PostgresDatabase(Database):
         with translated():
             statement = await self._build(build)
             async with self._pool.acquire(timeout=self._seconds) as connection:
-                if identity.role == "service_role":
+                if identity.role == "service_role" and (context := told()) is not None:
+                    text = await _told(connection, context, statement)
+                elif identity.role == "service_role":
                     text = await connection.fetchval(statement.sql, *statement.parameters)
                 else:
                     text = await _as_somebody(connection, identity, statement)
@@ -202,5 +205,17 @@ async def _as_somebody(
             identity.role,
             identity.claims,
         )
+        text: str | None = await connection.fetchval(statement.sql, *statement.parameters)
+        return text
+
+
+async def _told(
+    connection: Any,  # see above
+    context: str,
+    statement: Statement,
+) -> str | None:
+    """As the service, with what audit entries say of the request."""
+    async with connection.transaction():
+        await connection.execute("select set_config('sandgate.audit', $1, true)", context)
         text: str | None = await connection.fetchval(statement.sql, *statement.parameters)
         return text

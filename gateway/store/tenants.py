@@ -7,7 +7,7 @@ from uuid import UUID
 from gateway.store.apis import text
 from gateway.store.database import SERVICE, Database, Filter, Identity, Row
 
-_COLUMNS = "id,name,kind,owner_id,plan,status,limits,created_at"
+_COLUMNS = "id,name,kind,owner_id,plan,status,limits,suspended_reason,created_at"
 
 
 async def role(
@@ -71,21 +71,6 @@ async def find(database: Database, tenant_id: UUID, *, identity: Identity = SERV
     """One tenant, when the identity may see it."""
     rows = await of_ids(database, identity, [str(tenant_id)])
     return rows[0] if rows else None
-
-
-async def search(database: Database, query: str, limit: int, offset: int) -> list[Row]:
-    """Tenants whose name contains the text, newest first."""
-    escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    where = [Filter("name", "ilike", f"%{escaped}%")] if query else []
-    return await database.select(
-        "tenants",
-        identity=SERVICE,
-        columns=_COLUMNS,
-        where=where,
-        order="created_at.desc,id",
-        limit=limit,
-        offset=offset,
-    )
 
 
 async def change(

@@ -166,6 +166,27 @@ def test_a_changed_list_counts_at_once_without_a_restart(api: Deployed) -> None:
     assert [one["id"] for one in api.sandboxes()] == before
 
 
+@pytest.mark.parametrize("of_one", [True, False], ids=["of one API", "of all"])
+def test_an_administrator_stops_it_for_what_lives_and_what_starts(
+    api: Deployed, of_one: bool
+) -> None:
+    body: dict[str, object] = {"stopped": True, "reason": "it attacks somebody"}
+    body |= {"api_id": api.id} if of_one else {}
+    assert get(api, "http://api.example.com/")["status"] == 200
+    before = [one["id"] for one in api.sandboxes()]
+    with api.made.admin() as admin:
+        stopped = admin.put("/api/admin/switches/egress", json=body)
+        assert stopped.status_code == 200, stopped.text
+        try:
+            assert get(api, "http://api.example.com/")["status"] == 403
+            assert [one["id"] for one in api.sandboxes()] == before
+            admin.post(f"/admin/reload/{api.id}").raise_for_status()
+            assert get(api, "http://api.example.com/")["status"] == 403
+        finally:
+            admin.put("/api/admin/switches/egress", json={**body, "stopped": False})
+    assert get(api, "http://api.example.com/")["status"] == 200
+
+
 def test_a_refusal_stands_in_the_owners_log(api: Deployed) -> None:
     get(api, "http://other.example.com/")
     api.until_logged("other.example.com")

@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli.client import account, apis, deploy, isolation, money, settings
+from gateway.cli.client import account, admin_log, apis, deploy, isolation, money, settings
 from gateway.cli.client.invite import invite_app
 from gateway.cli.client.keys import keys_app
 from gateway.cli.client.members import members_app
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command("deploy")(deploy.deploy)
     app.command("apis")(apis.list_apis)
     app.add_typer(keys_app, name="keys")
+    app.add_typer(admin_log.app, name="admin")
     app.add_typer(secret_app, name="secret")
     app.add_typer(tenants_app, name="tenants")
     app.add_typer(members_app, name="members")

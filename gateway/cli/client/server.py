@@ -77,16 +77,17 @@ class Server:
         *,
         json: Mapping[str, object] | None = None,
         token: str | None = None,
+        headers: Mapping[str, str] | None = None,
         seconds: float = SECONDS,
     ) -> httpx.Response:
         """The answer, whatever its status. Redirects are not followed: the token stays here."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        own = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             return self._http.request(
                 method,
                 self.url + path,
                 json=json,
-                headers=headers,
+                headers={**(headers or {}), **own},
                 timeout=httpx.Timeout(seconds, connect=10),
             )
         except httpx.ReadTimeout as error:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
+
 from gateway.cli.client.credentials import Credentials, CredentialsFile
 from gateway.cli.client.failures import CommandError, NotLoggedInError
 from gateway.cli.client.server import SECONDS, Server, content, unlike_sandgate
@@ -33,19 +35,46 @@ class Session:
         path: str,
         json: Mapping[str, object] | None = None,
         seconds: float = SECONDS,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """JSON of a good answer, {} of an empty one. `Any`: it is JSON."""
+        return content(self._asked(method, path, json, headers or {}, seconds))
+
+    def text(self, path: str, seconds: float = SECONDS) -> str:
+        """A good answer as it came."""
+        response = self._asked("GET", path, None, {}, seconds)
+        if not response.is_success:
+            content(response)  # raises what it stands for
+        return response.text
+
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        json: Mapping[str, object] | None,
+        headers: Mapping[str, str],
+        seconds: float,
+    ) -> httpx.Response:
         if self._credentials.has_expired(time.time()):
             self._refresh()
-        response = self._server.send(
-            method, path, json=json, token=self._credentials.access_token, seconds=seconds
-        )
+        response = self._sent(method, path, json, headers, seconds)
         if response.status_code == 401:
             self._refresh()
-            response = self._server.send(
-                method, path, json=json, token=self._credentials.access_token, seconds=seconds
-            )
-        return content(response)
+            response = self._sent(method, path, json, headers, seconds)
+        return response
+
+    def _sent(
+        self,
+        method: str,
+        path: str,
+        json: Mapping[str, object] | None,
+        headers: Mapping[str, str],
+        seconds: float,
+    ) -> httpx.Response:
+        token = self._credentials.access_token
+        return self._server.send(
+            method, path, json=json, token=token, headers=headers, seconds=seconds
+        )
 
     def items(self, path: str) -> list[dict[str, Any]]:
         """A whole list, page by page. `Any`: JSON."""
