@@ -72,4 +72,4 @@ async def set_tenant_status(
 async def create_team(database: Database, values: Mapping[str, Any], actor: UUID | None) -> UUID:
     """A tenant owned by `owner_id` or `owner_email`."""
     arguments = {"p": dict(values), "p_actor": text(actor)}
-    return UUID(await database.rpc("create_team", arguments, identity=SERVICE))
+    return UUID(await database.rpc("create_team_of", arguments, identity=SERVICE))

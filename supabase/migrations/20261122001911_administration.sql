@@ -45,7 +45,7 @@ end
 $$;
 
 -- A team for somebody who is there already.
-create function public.create_team(p jsonb, p_actor uuid default null) returns uuid
+create function public.create_team_of(p jsonb, p_actor uuid default null) returns uuid
 language plpgsql set search_path = '' as $$
 declare
     v_id uuid;
