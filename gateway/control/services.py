@@ -1,7 +1,7 @@
 """What the control plane is built from."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
@@ -32,7 +32,7 @@ class ControlServices:
 
     operations: Services
     sessions: Sessions
-    admin_key: str = field(repr=False)
+    admin_key: str | Callable[[], Sequence[str]] = field(repr=False)
     metrics: Metrics
     version: str
     probes: Mapping[str, Probe] = field(default_factory=dict)
