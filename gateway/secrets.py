@@ -6,10 +6,14 @@ import json
 import os
 import secrets as randomness
 import stat
-from dataclasses import dataclass, fields
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import SecretStr
@@ -19,12 +23,28 @@ from gateway.errors import SandgateError
 FILE_NAME = "secrets.json"
 _KEY_HASH_BYTES = 32
 _SECRETS_KEY_BYTES = 32
+_REQUIRED = ("key_hash_secret", "jwt_private_key_pem", "jwt_kid", "admin_api_key")
+LOOK_SECONDS = 0.5  # how long a change of the file may go unnoticed
+
+_log = structlog.get_logger(__name__)
 
 
 class SecretsError(SandgateError):
     """The secrets cannot be read or kept; `detail` says what to do."""
 
     code, title = "secrets_unusable", "The installation's secrets cannot be used"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Other:
+    """A second good value while a secret is rotated: the one to come, or the one before."""
+
+    value: str
+    coming: bool
+    until: float | None = None  # Unix time; None is good until it is forgotten
+
+    def __repr__(self) -> str:
+        return f"Other(value=…, coming={self.coming}, until={self.until})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -36,6 +56,7 @@ class Secrets:
     jwt_kid: str
     admin_api_key: SecretStr
     secrets_key: bytes  # the secrets of APIs are encrypted under it
+    others: Mapping[str, Other] = field(default_factory=dict)  # by the names above
 
     def __repr__(self) -> str:
         names = ", ".join(f"{field.name}=…" for field in fields(self))
@@ -52,8 +73,7 @@ def load_or_create_secrets(
     path = data_dir / FILE_NAME
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(data_dir / f"{FILE_NAME}.lock", "w", opener=_private) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two first starts at once make one set
+        with _locked(data_dir):  # two first starts at once make one set
             if not path.exists():
                 _write(path, _make())
             stored = _read(path)
@@ -65,7 +85,13 @@ def load_or_create_secrets(
             f"{error.filename or path} cannot be used ({error.strerror}); "
             "set SANDGATE_DATA_DIR to a writable directory of your own."
         ) from error
+    others = {name: Other(**value) for name, value in stored.get("others", {}).items()}
+    if admin_api_key is not None:
+        others.pop("admin_api_key", None)
+    if secrets_key is not None:
+        others.pop("secrets_key", None)
     return Secrets(
+        others=others,
         key_hash_secret=_hash_secret(stored["key_hash_secret"], path),
         jwt_private_key_pem=stored["jwt_private_key_pem"],
         jwt_kid=stored["jwt_kid"],
@@ -74,6 +100,119 @@ def load_or_create_secrets(
         if secrets_key is not None
         else _secrets_key(stored["secrets_key"], path),
     )
+
+
+class Keyring:
+    """The secrets as they are now: a file that was changed is read again before its next use."""
+
+    def __init__(
+        self, load: Callable[[], Secrets], path: Path, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._load = load
+        self._path = path
+        self._clock = clock
+        self._stamp = self._look()
+        self._secrets = load()
+        self._looked = clock()
+
+    @classmethod
+    def of(
+        cls, data_dir: Path, admin_api_key: SecretStr | None, secrets_key: SecretStr | None
+    ) -> "Keyring":
+        """Those of `load_or_create_secrets`."""
+        return cls(
+            lambda: load_or_create_secrets(data_dir, admin_api_key, secrets_key),
+            data_dir / FILE_NAME,
+        )
+
+    @property
+    def current(self) -> Secrets:
+        """At most `LOOK_SECONDS` old; the last ones known when the file cannot be read."""
+        now = self._clock()
+        if now - self._looked < LOOK_SECONDS:
+            return self._secrets
+        self._looked = now
+        if (stamp := self._look()) != self._stamp:
+            try:
+                self._secrets = self._load()
+                self._stamp = stamp
+            except SecretsError as error:
+                _log.error("secrets_not_read_again", reason=error.detail)
+        return self._secrets
+
+    def secrets_keys(self) -> tuple[bytes, ...]:
+        """What secrets of APIs are opened with; the first also seals."""
+        secrets = self.current
+        other = secrets.others.get("secrets_key")
+        more = () if other is None else (_secrets_key(other.value, self._path),)
+        return (secrets.secrets_key, *more)
+
+    def admin_keys(self) -> tuple[str, ...]:
+        """What opens the administration at this moment."""
+        secrets = self.current
+        other = secrets.others.get("admin_api_key")
+        is_good = other is not None and (other.until is None or time.time() < other.until)
+        more = (other.value,) if other is not None and is_good else ()
+        return (secrets.admin_api_key.get_secret_value(), *more)
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+
+# --- rotating ---------------------------------------------------------------------------------
+
+
+def bring(data_dir: Path, name: str) -> Other:
+    """Make a value to come, unless a rotation is under way; answers what is beside the current."""
+    with _changing(data_dir) as stored:
+        others = stored.setdefault("others", {})
+        if name not in others:
+            others[name] = asdict(Other(_make()[name], coming=True))
+        return Other(**others[name])
+
+
+def exchange(data_dir: Path, name: str, until: float | None) -> None:
+    """The one to come is the current one; the one before stays good until then."""
+    with _changing(data_dir) as stored:
+        other = Other(**stored["others"][name])
+        if other.coming:
+            stored["others"][name] = asdict(Other(stored[name], coming=False, until=until))
+            stored[name] = other.value
+
+
+def forget(data_dir: Path, name: str) -> bool:
+    """The one before is good no more; False when there was none, or it is still to come."""
+    with _changing(data_dir) as stored:
+        other = stored.get("others", {}).get(name)
+        if other is None or other["coming"]:
+            return False
+        del stored["others"][name]
+        return True
+
+
+@contextmanager
+def _changing(data_dir: Path) -> Iterator[dict[str, Any]]:
+    """What is stored, to be changed; written when it was."""
+    path = data_dir / FILE_NAME
+    with _locked(data_dir):
+        stored = _read(path)
+        before = json.dumps(stored)
+        yield stored
+        if not stored.get("others", True):
+            del stored["others"]
+        if json.dumps(stored) != before:
+            _write(path, stored)
+
+
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    with open(data_dir / f"{FILE_NAME}.lock", "w", opener=_private) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _make() -> dict[str, str]:
@@ -96,13 +235,16 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _write(path: Path, values: dict[str, str]) -> None:
+def _write(path: Path, values: dict[str, Any]) -> None:
     """Whole or absent, also when the machine loses power meanwhile."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with open(fresh, "x", opener=_private) as file:
         json.dump(values, file, indent=2)
         file.flush()
+        if path.exists():  # the gateway's, when root writes it
+            owner = path.stat()
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
         os.fsync(file.fileno())
     fresh.replace(path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -112,7 +254,7 @@ def _write(path: Path, values: dict[str, str]) -> None:
         os.close(folder)
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, Any]:
     with path.open() as file:
         if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
             raise SecretsError(f"{path} can be read by others; run: chmod 600 {path}")
@@ -120,13 +262,27 @@ def _read(path: Path) -> dict[str, str]:
             values: Any = json.load(file)  # checked below, name by name
         except ValueError as error:
             raise SecretsError(_damaged(path)) from error
-    names = ("key_hash_secret", "jwt_private_key_pem", "jwt_kid", "admin_api_key")
     if not isinstance(values, dict):
         raise SecretsError(_damaged(path))
-    later = ("secrets_key",) if "secrets_key" in values else ()
-    if any(not _present(values.get(name)) for name in (*names, *later)):
+    later: tuple[str, ...] = ("secrets_key",) if "secrets_key" in values else ()
+    if any(not _present(values.get(name)) for name in (*_REQUIRED, *later)):
         raise SecretsError(_damaged(path))
-    return {name: values[name] for name in (*names, *later)}
+    if "others" in values:
+        if not _are_others(values["others"]):
+            raise SecretsError(_damaged(path))
+        later = (*later, "others")
+    return {name: values[name] for name in (*_REQUIRED, *later)}
+
+
+def _are_others(values: object) -> bool:
+    return isinstance(values, dict) and all(
+        isinstance(value, dict)
+        and value.keys() == {"value", "coming", "until"}
+        and _present(value["value"])
+        and isinstance(value["coming"], bool)
+        and isinstance(value["until"], float | None)
+        for value in values.values()
+    )
 
 
 def _hash_secret(text: str, path: Path) -> bytes:

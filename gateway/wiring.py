@@ -50,7 +50,7 @@ from gateway.proxy.resolve import Resolver
 from gateway.proxy.retire import Retirement, SharedKeeper
 from gateway.proxy.streams import Streams
 from gateway.proxy.validation import Validators
-from gateway.secrets import Secrets, load_or_create_secrets
+from gateway.secrets import Keyring
 from gateway.settings import Settings
 from gateway.store import generations
 from gateway.store.auth_users import AuthUsers
@@ -83,9 +83,8 @@ class Parts:
 
 async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_url: str) -> Parts:
     """Open what the gateway needs and put it together."""
-    secrets = load_or_create_secrets(
-        settings.data_dir, settings.admin_api_key, settings.secrets_key
-    )
+    keyring = Keyring.of(settings.data_dir, settings.admin_api_key, settings.secrets_key)
+    secrets = keyring.current
     store = await _open_store(stack, settings)
     ending = Ending()
     manager = ManagerClient(RunPaths(run_dir).manager_socket)
@@ -94,11 +93,11 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     clock = steady_clock()
     limiter = await _open_limiter(stack, settings, store.database, clock, metrics)
     journal = _open_journal(stack, settings)
-    calls = _calls(stack, settings, secrets, store, manager, limiter, journal, metrics, clock)
+    calls = _calls(stack, settings, keyring, store, manager, limiter, journal, metrics, clock)
     project = project_of(settings)
     if project is None:
         assert store.users is not None
-        people = own_people(stack, settings, secrets, store.database, store.users, public_url)
+        people = own_people(stack, settings, keyring, store.database, store.users, public_url)
     else:
         people = await project_people(stack, project, store.database)
     peers = Peers(
@@ -106,7 +105,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     )
     operations = Services(
         database=store.database,
-        bundles=BundleStore(store.database, secrets.secrets_key),
+        bundles=BundleStore(store.database, keyring.secrets_keys),
         sandboxes=manager,
         changes=store.changes,
         usage=limiter,
@@ -123,7 +122,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
         ControlServices(
             operations=operations,
             sessions=_sessions(people, store),
-            admin_key=secrets.admin_api_key.get_secret_value(),
+            admin_key=keyring.admin_keys,
             metrics=metrics,
             version=version("sandgate"),
             peers=peers,
@@ -219,7 +218,7 @@ def _open_journal(stack: AsyncExitStack, settings: Settings) -> Journal:
 def _calls(
     stack: AsyncExitStack,
     settings: Settings,
-    secrets: Secrets,
+    keyring: Keyring,
     store: _Store,
     manager: ManagerClient,
     limiter: MemoryLimiter | RedisLimiter,
@@ -230,7 +229,7 @@ def _calls(
     """The call path. The resolver comes before the retirement, which reads what is new."""
     routes = RouteStore(store.database)
     resolver = Resolver(routes, store.changes, gateways=settings.gateway_workers)
-    bundles = BundleStore(store.database, secrets.secrets_key)
+    bundles = BundleStore(store.database, keyring.secrets_keys)
     reverts = CrashLoops(store.database, store.changes)
     activation = Activation(manager, bundles, on_crash_loop=reverts)
     leases = Leases(SharedKeeper(manager), activation, starts=metrics)
@@ -241,7 +240,7 @@ def _calls(
     _present(stack, settings, store, resolver, leases)
     verifier = KeyVerifier(
         lambda key_hash: gateway_key(store.database, key_hash),
-        secrets.key_hash_secret,
+        keyring.current.key_hash_secret,
         store.changes,
         stale_seconds=settings.key_stale_seconds,
     )

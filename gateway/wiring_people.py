@@ -1,5 +1,6 @@
 """What the gateway needs for people: sessions, an issuer, their files. Part of `wiring`."""
 
+import hashlib
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from gateway.auth.sessions import SessionVerifier
 from gateway.operations.file_urls import url_key
 from gateway.operations.uploads import UploadParts
 from gateway.operations.virus_scan import Clamd
-from gateway.secrets import Secrets
+from gateway.secrets import Keyring, Secrets
 from gateway.settings import Settings
 from gateway.store.auth_users import AuthUsers
 from gateway.store.database import Database
@@ -44,12 +45,13 @@ class People:
 def own_people(
     stack: AsyncExitStack,
     settings: Settings,
-    secrets: Secrets,
+    keyring: Keyring,
     database: Database,
     users: AuthUsers,
     public_url: str,
 ) -> People:
     """People of this installation, with an issuer of our own."""
+    secrets = keyring.current
     tokens = AccessTokens(
         private_key_pem=secrets.jwt_private_key_pem,
         kid=secrets.jwt_kid,
@@ -66,10 +68,10 @@ def own_people(
         passwords=passwords,
         sessions=sessions,
         refresh_secret=secret_from(secrets.jwt_private_key_pem),
-        seal=Seal(secrets.secrets_key),
+        seal=Seal(_factor_key(secrets)),
         outbox=outbox,
         redirects=redirects_from(settings, public_url),
-        admin_key=secrets.admin_api_key.get_secret_value(),
+        admin_key=keyring.admin_keys,
         audit=audited(database),
         policy=policy_from(settings, stack),
         signup=settings.auth_signup,
@@ -77,6 +79,11 @@ def own_people(
         clock=time.time,
     )
     return People(sessions, issuer, jwks_route(tokens))
+
+
+def _factor_key(secrets: Secrets) -> bytes:
+    """For second factors: of a secret that is never rotated, or nobody could sign in after it."""
+    return hashlib.sha256(b"sandgate second factors\0" + secrets.key_hash_secret).digest()
 
 
 async def project_people(stack: AsyncExitStack, project: Project, database: Database) -> People:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import typer
 
+from gateway.cli.rotated import Rotated
 from gateway.settings import Settings
 
 Run = Callable[[Callable[[], Awaitable[None]]], None]
@@ -19,7 +20,12 @@ def say(text: str) -> None:
 
 def register(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> None:
     """Add every command of this kind."""
+    _register_backup(app, settings, run)
+    _register_tenant(app, settings, run)
+    _register_rotation(app, settings, run)
 
+
+def _register_backup(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> None:
     @app.command("backup")
     def backup_command(
         file: Annotated[Path, typer.Argument(help="the file to write, 0600")],
@@ -63,6 +69,8 @@ def register(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> No
         chosen = settings()
         run(lambda: restore(chosen, file, replace=replace, say=say))
 
+
+def _register_tenant(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> None:
     @app.command("export-tenant")
     def export_tenant_command(
         tenant: Annotated[UUID, typer.Argument(help="id of the tenant")],
@@ -105,3 +113,36 @@ def register(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> No
 
         chosen = settings()
         run(lambda: delete_tenant(chosen, tenant, person=person, confirm=ask, say=say))
+
+
+def _register_rotation(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> None:
+    @app.command("rotate-secret")
+    def rotate_secret_command(
+        which: Annotated[Rotated, typer.Argument(help="which secret gets another value")],
+        overlap: Annotated[
+            float | None,
+            typer.Option(
+                min=0,
+                max=31_536_000,
+                help="seconds in which both are good; a day for admin-key, 600 for secrets-key",
+            ),
+        ] = None,
+        end: Annotated[
+            bool, typer.Option("--forget", help="end the overlap of an earlier rotation now")
+        ] = False,
+    ) -> None:
+        """Give a secret of the installation another value while everything goes on.
+
+        When it was cut off, repeat it: it goes on from there, and both values are good until then.
+        """
+        from gateway.cli import rotation
+
+        chosen = settings()
+
+        async def action() -> None:
+            if end:
+                rotation.forget(chosen, which, say)
+            else:
+                await rotation.rotate(chosen, which, overlap, say)
+
+        run(action)

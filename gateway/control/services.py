@@ -7,6 +7,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from gateway.auth.admin_key import AdminKey
 from gateway.auth.subject import User
 from gateway.control.leak_desk import LeakDesk
 from gateway.control.peers import Peers
@@ -34,7 +35,7 @@ class ControlServices:
 
     operations: Services
     sessions: Sessions
-    admin_key: str = field(repr=False)
+    admin_key: AdminKey = field(repr=False)
     metrics: Metrics
     version: str
     probes: Mapping[str, Probe] = field(default_factory=dict)

@@ -1,10 +1,10 @@
 """From a request to its subject: a person's session, or the installation's admin key."""
 
-import hmac
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from gateway.auth.admin_key import is_admin_key
 from gateway.auth.keys import PREFIX
 from gateway.auth.permissions import require_admin
 from gateway.auth.sessions import bearer
@@ -38,7 +38,7 @@ async def subject_of(request: Request, services: Control) -> Subject:
     """Anonymous when nothing was presented; anything presented must be valid."""
     key = _only(request, "x-api-key")
     if key is not None:
-        if not _is_admin_key(services, key):
+        if not is_admin_key(services.admin_key, key):
             raise InvalidAdminKeyError
         return Admin()
     authorization = _only(request, "authorization")
@@ -47,7 +47,7 @@ async def subject_of(request: Request, services: Control) -> Subject:
     token = bearer(authorization)
     if token is None:
         raise UnauthorizedError("Use Authorization: Bearer <token>")
-    if _is_admin_key(services, token):
+    if is_admin_key(services.admin_key, token):
         return Admin()
     if token.startswith(PREFIX):
         raise ConsumerKeyError
@@ -88,9 +88,3 @@ def _only(request: Request, name: str) -> str | None:
     if len(values) > 1:
         raise UnauthorizedError(f"More than one {name} header")
     return values[0] if values else None
-
-
-def _is_admin_key(services: Control, presented: str) -> bool:
-    return hmac.compare_digest(
-        presented.encode("utf-8", "replace"), services.admin_key.encode("utf-8", "replace")
-    )

@@ -1,7 +1,7 @@
 """What a sandbox is given with its code: environment, egress and lock, secrets opened."""
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import structlog
 
 from gateway.errors import SandgateError
 from gateway.store.database import SERVICE, Database
-from gateway.store.sealing import Seal, UnsealError
+from gateway.store.sealing import Seals, UnsealError
 from sandbox.types import Bundle, EgressPolicy, Placeholder
 
 _log = structlog.get_logger(__name__)
@@ -38,11 +38,15 @@ Instead = Mapping[str, OpenSecret | None]
 
 
 class BundleStore:
-    """Reads bundles as the service. `secrets_key` is the installation's."""
+    """Reads bundles as the service. `secrets_key` is the installation's, or says which are now."""
 
-    def __init__(self, database: Database, secrets_key: bytes) -> None:
+    def __init__(
+        self, database: Database, secrets_key: bytes | Callable[[], Sequence[bytes]]
+    ) -> None:
         self._database = database
-        self._seal = Seal(secrets_key)
+        self._seal = Seals(
+            (lambda: [secrets_key]) if isinstance(secrets_key, bytes) else secrets_key
+        )
 
     async def bundle(self, version_id: str, instead: Instead | None = None) -> Bundle | None:
         """What a version's sandbox is given; None when it was deleted in the meantime."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets as randomness
+from collections.abc import Callable, Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -30,6 +31,11 @@ class Seal:
         self._cipher = AESGCM(key)
         self._head = _FORMAT + hashlib.sha256(b"sandgate key id\0" + key).digest()[:_KEY_ID_BYTES]
 
+    @property
+    def head(self) -> bytes:
+        """What everything that it sealed begins with."""
+        return self._head
+
     def close(self, api_id: str, name: str, value: str) -> bytes:
         """Ciphertext of a value; a different one every time."""
         nonce = randomness.token_bytes(_NONCE_BYTES)
@@ -49,6 +55,23 @@ class Seal:
         except (InvalidTag, ValueError) as error:
             raise UnsealError("damaged, or not in its own place") from error
         return plain.decode()
+
+
+class Seals:
+    """Seals under the first of several keys, opens under any; asked for the keys at each use."""
+
+    def __init__(self, keys: Callable[[], Sequence[bytes]]) -> None:
+        self._keys = keys
+
+    def close(self, api_id: str, name: str, value: str) -> bytes:
+        """Ciphertext of a value, under the first key."""
+        return Seal(self._keys()[0]).close(api_id, name, value)
+
+    def open(self, api_id: str, name: str, sealed: bytes) -> str:
+        """The value; UnsealError when none of the keys fits."""
+        seals = [Seal(key) for key in self._keys()]
+        fitting = (seal for seal in seals if sealed.startswith(seal.head))
+        return next(fitting, seals[0]).open(api_id, name, sealed)
 
 
 def _bound(api_id: str, name: str) -> bytes:

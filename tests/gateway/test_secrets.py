@@ -12,7 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
-from gateway.secrets import SecretsError, load_or_create_secrets
+from gateway.secrets import (
+    Keyring,
+    SecretsError,
+    bring,
+    exchange,
+    forget,
+    load_or_create_secrets,
+)
 
 LOADER = """
 import sys
@@ -190,3 +197,52 @@ def test_processes_that_start_at_once_get_the_same(tmp_path: Path, is_older: boo
     answers = {process.communicate(timeout=60)[0] for process in processes}
     assert len(answers) == 1
     assert answers != {""}
+
+
+def test_a_second_value_is_never_printed(tmp_path: Path) -> None:
+    load_or_create_secrets(tmp_path)
+    other = bring(tmp_path, "admin_api_key")
+    shown = f"{load_or_create_secrets(tmp_path)!r} {other!r}"
+    assert other.value not in shown
+
+
+def test_a_rotation_goes_through_its_steps_once(tmp_path: Path) -> None:
+    before = load_or_create_secrets(tmp_path)
+    coming = bring(tmp_path, "admin_api_key")
+    assert bring(tmp_path, "admin_api_key") == coming
+    assert not forget(tmp_path, "admin_api_key")  # it is still to come
+    for _ in range(2):
+        exchange(tmp_path, "admin_api_key", None)
+        after = load_or_create_secrets(tmp_path)
+        assert after.admin_api_key.get_secret_value() == coming.value
+        assert after.others["admin_api_key"].value == before.admin_api_key.get_secret_value()
+    assert forget(tmp_path, "admin_api_key")
+    assert "others" not in json.loads((tmp_path / "secrets.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "others",
+    [[], {"admin_api_key": "x"}, {"admin_api_key": {"value": "", "coming": True, "until": None}}],
+)
+def test_a_damaged_second_value_is_refused(tmp_path: Path, others: object) -> None:
+    load_or_create_secrets(tmp_path)
+    path = tmp_path / "secrets.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "others": others}))
+    with pytest.raises(SecretsError, match="damaged"):
+        load_or_create_secrets(tmp_path)
+
+
+def test_a_keyring_goes_on_while_the_file_cannot_be_read(tmp_path: Path) -> None:
+    moments = iter(range(100))
+    keyring = Keyring(
+        lambda: load_or_create_secrets(tmp_path),
+        tmp_path / "secrets.json",
+        clock=lambda: float(next(moments)),
+    )
+    known = keyring.current
+    whole = (tmp_path / "secrets.json").read_text()
+    (tmp_path / "secrets.json").write_text("{")
+    assert keyring.current == known
+    (tmp_path / "secrets.json").write_text(whole)
+    bring(tmp_path, "admin_api_key")
+    assert "admin_api_key" in keyring.current.others

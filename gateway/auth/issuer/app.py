@@ -5,6 +5,7 @@ from collections.abc import Callable
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
+from gateway.auth.admin_key import AdminKey
 from gateway.auth.issuer.attempts import AttemptLimits, Attempts
 from gateway.auth.issuer.confirming import Confirming
 from gateway.auth.issuer.endpoints import Endpoints
@@ -38,7 +39,7 @@ def build_issuer(
     clock: Callable[[], float],
     outbox: Outbox,
     redirects: Redirects,
-    admin_key: str,
+    admin_key: AdminKey,
     audit: Audit,
     policy: PasswordPolicy,
     limits: AttemptLimits | None = None,

@@ -1,6 +1,5 @@
 """The endpoints for holders of the admin key: parse, ask, answer."""
 
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
@@ -9,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.auth.admin_key import AdminKey, is_admin_key
 from gateway.auth.issuer.attempts import Allowance, Attempts, address_subject
 from gateway.auth.issuer.documents import factor_documents, user_document
 from gateway.auth.issuer.errors import (
@@ -50,10 +50,10 @@ class PeopleEndpoints:
     """One method per endpoint; all of them want the admin key."""
 
     def __init__(
-        self, people: People, *, admin_key: str, attempts: Attempts, wrong_keys: int
+        self, people: People, *, admin_key: AdminKey, attempts: Attempts, wrong_keys: int
     ) -> None:
         self._people = people
-        self._admin_key = admin_key.encode()
+        self._admin_key = admin_key
         self._attempts = attempts
         self._wrong_keys = wrong_keys
 
@@ -167,7 +167,7 @@ class PeopleEndpoints:
             raise NoAuthorizationError
         allowance = Allowance(address_subject(origin_of(request).address), self._wrong_keys)
         with self._attempts.counted([allowance], (NotAdminError,)):
-            if not hmac.compare_digest(token.encode("utf-8", "replace"), self._admin_key):
+            if not is_admin_key(self._admin_key, token):
                 raise NotAdminError
 
 

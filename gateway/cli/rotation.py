@@ -1,0 +1,136 @@
+"""`sandgate rotate-secret`: another value for a secret of ours, while everything goes on.
+
+The file of secrets holds two values meanwhile, and every gateway looks at it before it uses
+one. So wherever a rotation is cut off, both are good, and the same command goes on from there.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway import secrets
+from gateway.cli import first_run
+from gateway.cli.admin import running_postgres
+from gateway.cli.backup import Say
+from gateway.cli.failures import CommandError
+from gateway.cli.files import write_private
+from gateway.cli.rotated import Rotated
+from gateway.settings import Settings
+from gateway.store.database import Database
+from gateway.store.postgres import PostgresDatabase
+from gateway.store.resealing import Resealed, reseal
+
+SPREAD_SECONDS = 4 * secrets.LOOK_SECONDS  # then every gateway knows both values
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+_ADMIN, _SEAL = "admin_api_key", "secrets_key"
+
+
+async def rotate(settings: Settings, which: Rotated, overlap: float | None, say: Say) -> None:
+    """From wherever an earlier attempt came to, to the end."""
+    _require_own(settings, which)
+    if which is Rotated.ADMIN_KEY:
+        await rotate_admin_key(settings.data_dir, 86400 if overlap is None else overlap, say)
+        return
+    async with (
+        running_postgres(settings.data_dir) as server,
+        await PostgresDatabase.connect(server.socket_dir, connections=1) as database,
+    ):
+        seconds = 600 if overlap is None else overlap
+        await rotate_secrets_key(settings.data_dir, database, seconds, say)
+
+
+async def rotate_admin_key(
+    data_dir: Path, overlap: float, say: Say, sleep: Sleep = asyncio.sleep
+) -> None:
+    """The old one goes on for a while, the new one is good from now on."""
+    other = secrets.bring(data_dir, _ADMIN)
+    if not other.coming and other.until is not None and other.until <= time.time():
+        secrets.forget(data_dir, _ADMIN)
+        other = secrets.bring(data_dir, _ADMIN)
+    if not other.coming:
+        raise CommandError(
+            f"the key before this one is still good until {_time(other.until)}; end that first "
+            "with: sandgate rotate-secret admin-key --forget"
+        )
+    await sleep(SPREAD_SECONDS)
+    until = time.time() + overlap
+    secrets.exchange(data_dir, _ADMIN, until)
+    _tell_first_run(data_dir, other.value)
+    say(f"the new admin key is admin_api_key in {data_dir / secrets.FILE_NAME}")
+    say(f"the old one is good until {_time(until)}")
+
+
+async def rotate_secrets_key(
+    data_dir: Path, database: Database, overlap: float, say: Say, sleep: Sleep = asyncio.sleep
+) -> None:
+    """Seals every secret anew, waits for changes under way, looks again, forgets the old key."""
+    if secrets.bring(data_dir, _SEAL).coming:
+        say("the new key is made; every gateway learns of it")
+        await sleep(SPREAD_SECONDS)
+        secrets.exchange(data_dir, _SEAL, None)
+    else:
+        say("going on with the rotation that was cut off")
+    say("both keys are good; secrets are encrypted under the new one")
+    await _pass(data_dir, database, say)
+    if overlap:
+        say(f"waiting {overlap:g} s for changes under way; when cut off, repeat the command")
+        await sleep(overlap)
+    found = await _pass(data_dir, database, say)
+    secrets.forget(data_dir, _SEAL)
+    say("the old key is forgotten; backups from before need the secrets that are in them")
+    for name in found.unreadable:
+        say(f"warning: no key opens the secret {name}; set it again")
+
+
+def forget(settings: Settings, which: Rotated, say: Say) -> None:
+    """End the overlap now."""
+    _require_own(settings, which)
+    if which is Rotated.SECRETS_KEY:
+        raise CommandError(
+            "secrets may still be encrypted under the old key; finish with: "
+            "sandgate rotate-secret secrets-key --overlap 0"
+        )
+    if not secrets.forget(settings.data_dir, _ADMIN):
+        raise CommandError("there is no old admin key that is still good")
+    say("the old admin key is good no more")
+
+
+def _require_own(settings: Settings, which: Rotated) -> None:
+    name, value = {
+        Rotated.ADMIN_KEY: ("ADMIN_API_KEY", settings.admin_api_key),
+        Rotated.SECRETS_KEY: ("SECRETS_KEY", settings.secrets_key),
+    }[which]
+    path = settings.data_dir / secrets.FILE_NAME
+    if value is not None:
+        raise CommandError(
+            f"{name} comes from the environment. Write its value into {path} as {name.lower()}, "
+            "take the variable away, restart Sandgate, and repeat the command"
+        )
+    if not path.exists():
+        raise CommandError(f"there is no {path}; set SANDGATE_DATA_DIR")
+
+
+async def _pass(data_dir: Path, database: Database, say: Say) -> Resealed:
+    keys = secrets.Keyring.of(data_dir, None, None).secrets_keys()
+    found = await reseal(database, keys, lambda done: say(f"  {done} secrets encrypted anew"))
+    if not found.done:
+        say("  nothing is left under the old key")
+    return found
+
+
+def _tell_first_run(data_dir: Path, value: str) -> None:
+    path = data_dir / first_run.FILE
+    if path.exists():
+        write_private(path, {**json.loads(path.read_text()), _ADMIN: value})
+
+
+def _time(moment: float | None) -> str:
+    if moment is None:
+        return "it is forgotten"
+    return datetime.fromtimestamp(moment, UTC).isoformat(sep=" ", timespec="seconds")
