@@ -23,6 +23,8 @@ _HINTS = {
     "secret_host_not_allowed": "`sandgate egress API --allow HOST` allows it.",
     "secret_not_found": "`sandgate secret list API` lists what there is.",
     "tier_unavailable": "`sandgate doctor` on the server says what is missing.",
+    "insufficient_aal": "Sign in with the code of your second factor: `sandgate login`.",
+    "mfa_verification_failed": "Wait for the next code of your app and sign in again.",
     "invalid_credentials": "Check e-mail and password.",
 }
 _HINTS_BY_STATUS = {
