@@ -128,6 +128,7 @@ async def running_issuer(
     confirm: bool = False,
     carrier: Carrier | None = None,
     policy: PasswordPolicy | None = None,
+    passwords: Passwords | None = None,
 ) -> AsyncIterator[RunningIssuer]:
     """An issuer over a migrated database, served until the block ends."""
     async with AsyncExitStack() as stack:
@@ -135,7 +136,7 @@ async def running_issuer(
         tokens = AccessTokens(private_key_pem=pem, kid=KID, issuer=ISSUER)
         users = await AuthUsers.connect(socket_dir, database=database_name)
         stack.push_async_callback(users.close)
-        passwords = Passwords()
+        passwords = passwords or Passwords()
         stack.callback(passwords.close)
         sessions = SessionVerifier(tokens=tokens, sessions=users, database=database, clock=clock)
         outbox = Outbox(carrier)

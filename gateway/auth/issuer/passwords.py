@@ -54,8 +54,15 @@ class Passwords:
     Argon2id with 19 MiB and two passes, a usual recommendation for sign-ins: tens of milliseconds.
     """
 
-    def __init__(self, *, workers: int = _WORKERS, waiting: int = _WAITING) -> None:
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+    def __init__(
+        self,
+        *,
+        workers: int = _WORKERS,
+        waiting: int = _WAITING,
+        memory_kib: int = 19 * 1024,
+        passes: int = 2,
+    ) -> None:
+        self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="password")
         self._room = workers + waiting
         # checked against when the account is unknown, so that the answer takes as long

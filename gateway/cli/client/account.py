@@ -21,6 +21,9 @@ def login(
     ] = None,
     email: Annotated[str | None, typer.Option(help="E-mail address; asked for if missing.")] = None,
     password: Annotated[str | None, typer.Option(help="Better left out: asked for then.")] = None,
+    code: Annotated[
+        str | None, typer.Option(help="Of your second factor; asked for if needed.")
+    ] = None,
     first_run: Annotated[
         bool, typer.Option("--first-run", help="As the admin that the first start made here.")
     ] = False,
@@ -41,7 +44,12 @@ def login(
             typer.echo("sandgate: the password travels unencrypted; use https.", err=True)
         email = email or _asked("E-mail", hide=False)
         password = password or _asked("Password", hide=True)
-        credentials = sign_in(address, email, password)
+        credentials = sign_in(
+            address,
+            email,
+            password,
+            lambda factor: code or _asked(f"Code of {factor}", hide=False),
+        )
         if as_json:
             show_json({"url": credentials.url, "email": credentials.email})
         else:
@@ -95,5 +103,5 @@ def _asked(question: str, *, hide: bool) -> str:
     try:
         return str(typer.prompt(question, hide_input=hide, err=True))
     except typer.Abort as error:
-        option = f"--{question.lower().replace('-', '')}"
+        option = f"--{question.split()[0].lower().replace('-', '')}"
         raise InputError(f"{question} is missing", f"Give it with {option}.") from error

@@ -25,6 +25,8 @@ _HINTS = {
     "tier_unavailable": "`sandgate doctor` on the server says what is missing.",
     "tenant_not_found": "`sandgate tenants list` shows yours.",
     "last_owner": "`sandgate members role TENANT MEMBER owner` makes another one.",
+    "insufficient_aal": "Sign in with the code of your second factor: `sandgate login`.",
+    "mfa_verification_failed": "Wait for the next code of your app and sign in again.",
     "invalid_credentials": "Check e-mail and password.",
 }
 _HINTS_BY_STATUS = {

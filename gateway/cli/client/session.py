@@ -9,6 +9,7 @@ import httpx
 
 from gateway.cli.client.credentials import Credentials, CredentialsFile
 from gateway.cli.client.failures import CommandError, NotLoggedInError
+from gateway.cli.client.second_factor import AskCode, confirmed
 from gateway.cli.client.server import SECONDS, Server, content, unlike_sandgate
 
 PAGE = 200
@@ -118,14 +119,15 @@ def signed_in() -> Iterator[Session]:
         yield Session(server, file, credentials)
 
 
-def sign_in(url: str, email: str, password: str) -> Credentials:
-    """Sign in and keep the session."""
+def sign_in(url: str, email: str, password: str, ask_code: AskCode) -> Credentials:
+    """Sign in, with both factors where there are two, and keep the session."""
     file = CredentialsFile()
     with Server(url) as server:
         response = server.send(
             "POST", f"{_TOKEN}password", json={"email": email, "password": password}
         )
-        credentials = _credentials(url, email, content(response))
+        answer = confirmed(server, content(response), ask_code)
+        credentials = _credentials(url, email, answer)
     file.save(credentials)
     return credentials
 

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from gateway.auth.issuer.passwords import Passwords
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.postgres import PostgresDatabase
 from tests.conftest import TEMPLATE
@@ -44,7 +45,7 @@ async def shared_issuer(
 ) -> AsyncIterator[RunningIssuer]:
     """An issuer with the settings of a fresh installation."""
     async with running_issuer(
-        str(postgres.socket_dir), database_of(auth_dsn), shared_database
+        str(postgres.socket_dir), database_of(auth_dsn), shared_database, passwords=quick()
     ) as running:
         yield running
 
@@ -61,6 +62,7 @@ async def mailing_issuer(
         shared_database,
         confirm=True,
         carrier=mailbox,
+        passwords=quick(),
     ) as running:
         yield running, mailbox
 
@@ -69,6 +71,11 @@ async def mailing_issuer(
 def email() -> str:
     """An address that no other test has."""
     return f"ann-{uuid4().hex[:12]}@example.com"
+
+
+def quick() -> Passwords:
+    """Hashes that cost next to nothing; what they cost is tested where it matters."""
+    return Passwords(memory_kib=8, passes=1)
 
 
 def database_of(dsn: str) -> str:
