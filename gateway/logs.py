@@ -5,6 +5,9 @@ import sys
 
 import structlog
 
+# whoever asks over HTTP: the addresses they log hold whom and what was asked about
+_TALKATIVE = ("httpx", "httpcore")
+
 
 def configure(process: str, level: int = logging.INFO) -> None:
     """Call once at the start of a process; `process` is bound to every line."""
@@ -33,4 +36,6 @@ def configure(process: str, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(process=process)
