@@ -14,25 +14,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import httpx
 import structlog
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway.auth.elsewhere import elsewhere, nothing_here
 from gateway.auth.issuer.app import build_issuer
 from gateway.auth.issuer.endpoints import jwks_route
 from gateway.auth.issuer.passwords import Passwords
 from gateway.auth.issuer.refresh import secret_from
 from gateway.auth.issuer.tokens import AccessTokens
-from gateway.auth.project_sessions import ProjectSessions
 from gateway.auth.reporters import Reporters
 from gateway.auth.sessions import SessionVerifier
 from gateway.auth.verify import KeyVerifier
 from gateway.control.build import build_control
 from gateway.control.leak_desk import LeakDesk
 from gateway.control.peers import Peers
-from gateway.control.services import ControlServices
+from gateway.control.services import ControlServices, Sessions
 from gateway.limits.clock import steady_clock
 from gateway.limits.memory import MemoryLimiter
 from gateway.limits.open import open_limiter
@@ -140,7 +137,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
 class People:
     """The issuer, its public keys, and who checks its sessions."""
 
-    sessions: SessionVerifier | ProjectSessions
+    sessions: Sessions
     issuer: ASGIApp
     jwks: Route
 
@@ -309,7 +306,12 @@ def _people(stack: AsyncExitStack, secrets: Secrets, store: _Store, public_url: 
 
 
 async def _project_people(stack: AsyncExitStack, project: Project, database: Database) -> People:
-    """People of a Supabase project: no issuer of ours."""
+    """People of a Supabase project: no issuer of ours. Only then it loads a client for HTTP."""
+    import httpx
+
+    from gateway.auth.elsewhere import elsewhere, nothing_here
+    from gateway.auth.project_sessions import ProjectSessions
+
     http = await stack.enter_async_context(httpx.AsyncClient(timeout=PROJECT_SECONDS))
     sessions = ProjectSessions(
         http=http,
