@@ -5,11 +5,9 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-import httpx
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway.auth.elsewhere import elsewhere, nothing_here
 from gateway.auth.issuer.app import build_issuer
 from gateway.auth.issuer.configured import audited, carrier_from, policy_from, redirects_from
 from gateway.auth.issuer.endpoints import jwks_route
@@ -17,8 +15,8 @@ from gateway.auth.issuer.mail import Outbox
 from gateway.auth.issuer.passwords import Passwords
 from gateway.auth.issuer.refresh import secret_from
 from gateway.auth.issuer.tokens import AccessTokens
-from gateway.auth.project_sessions import ProjectSessions
 from gateway.auth.sessions import SessionVerifier
+from gateway.control.services import Sessions
 from gateway.operations.file_urls import url_key
 from gateway.operations.uploads import UploadParts
 from gateway.operations.virus_scan import Clamd
@@ -37,7 +35,7 @@ PROJECT_SECONDS = 8.0  # for one question to a project's Auth
 class People:
     """The issuer, its public keys, and who checks its sessions."""
 
-    sessions: SessionVerifier | ProjectSessions
+    sessions: Sessions
     issuer: ASGIApp
     jwks: Route
 
@@ -87,7 +85,12 @@ def _factor_key(secrets: Secrets) -> bytes:
 
 
 async def project_people(stack: AsyncExitStack, project: Project, database: Database) -> People:
-    """People of a Supabase project: no issuer of ours."""
+    """People of a Supabase project: no issuer of ours. Only then it loads a client for HTTP."""
+    import httpx
+
+    from gateway.auth.elsewhere import elsewhere, nothing_here
+    from gateway.auth.project_sessions import ProjectSessions
+
     http = await stack.enter_async_context(httpx.AsyncClient(timeout=PROJECT_SECONDS))
     sessions = ProjectSessions(
         http=http,

@@ -166,7 +166,9 @@ class Changes:
             return await self._read()
 
     def _lost(self, generation: int) -> None:
-        _log.warning("changes_missed", handled=self._generation, generation=generation)
+        # without LISTEN this is how changes are noticed; with it something went wrong
+        log = _log.info if self._source is None else _log.warning
+        log("changes_missed", handled=self._generation, generation=generation)
         self._tell(EVERYTHING, "")
         self._handled(generation)
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -16,9 +16,11 @@ from gateway.store.database import Database, DatabaseError, DatabaseUnavailableE
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.migrate import MIGRATIONS, read_migrations
 from gateway.store.postgres import PostgresDatabase
-from gateway.store.postgrest import PostgrestDatabase
 from gateway.store.postgrest_keys import ProjectKeys
 from gateway.store.project_schema import missing
+
+if TYPE_CHECKING:  # an installation with a database of its own starts without a client for HTTP
+    from gateway.store.postgrest import PostgrestDatabase
 
 _LOOK_SECONDS = 10.0
 _PUSH = "bring it there with: supabase link && supabase db push"
@@ -43,8 +45,10 @@ class Project:
         """Of its Auth."""
         return f"{self.url}/auth/v1"
 
-    def database(self, *, connections: int = 8, seconds: float = 8) -> PostgrestDatabase:
+    def database(self, *, connections: int = 8, seconds: float = 8) -> "PostgrestDatabase":
         """A store on it."""
+        from gateway.store.postgrest import PostgrestDatabase
+
         return PostgrestDatabase.connect(
             f"{self.url}/rest/v1", self.keys, connections=connections, seconds=seconds
         )

@@ -13,7 +13,7 @@ from tests.conftest import TEMPLATE, _administer
 from tests.journeys import apps
 from tests.support.engines import require
 from tests.support.installation import Installation, installation
-from tests.support.supabase_project import PUBLIC_KEY, SupabaseProject, supabase_project
+from tests.support.supabase_project import PUBLIC_KEY, SECRET_KEY, SupabaseProject, supabase_project
 from tests.support.waiting import until_blocking
 
 
@@ -72,6 +72,12 @@ def test_it_deploys_calls_and_meters(over: Installation, project: SupabaseProjec
 
         until_blocking(counted)
     assert "POST rpc/record_columns" in project.statements
+
+
+def test_its_log_tells_nothing_of_what_it_asks(over: Installation) -> None:
+    log = (over.data_dir / "logs" / "gateway.log").read_text()
+    assert "/rest/v1" not in log
+    assert SECRET_KEY not in log
 
 
 def test_a_person_reads_as_that_person(over: Installation, project: SupabaseProject) -> None:

@@ -1,5 +1,7 @@
 """Settings of a project that fit together or say why not, and a project as it is found."""
 
+import subprocess
+import sys
 from typing import Any
 
 import asyncpg
@@ -101,6 +103,13 @@ def test_settings_that_do_not_fit(values: dict[str, str], reason: str) -> None:
 def test_settings_that_are_not_what_they_should_be(values: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         settings(**values)
+
+
+@pytest.mark.parametrize("process", ["gateway.app", "gateway.worker"])
+def test_without_a_project_no_client_for_http_is_loaded(process: str) -> None:
+    look = f"import {process}, sys; print([m for m in ('httpx', 'postgrest') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 async def test_a_schema_is_not_brought_over_http() -> None:
