@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli.client import account, apis, deploy, isolation, money, settings
+from gateway.cli.client import account, apis, deploy, isolation, money, people, settings
 from gateway.cli.client.keys import keys_app
 from gateway.cli.client.secrets import secret_app
 
@@ -20,6 +20,8 @@ def register(app: typer.Typer) -> None:
     app.command("sandboxes")(isolation.sandboxes)
     app.command("settings")(settings.settings)
     app.command("credit")(money.credit)
+    app.command("profile")(people.profile)
+    app.add_typer(people.feedback_app, name="feedback")
     app.command("pause")(apis.pause)
     app.command("resume")(apis.resume)
     app.command("rollback")(apis.rollback)
