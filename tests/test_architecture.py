@@ -54,6 +54,7 @@ ONLY_IN = {
     "docker": ("sandbox/runtimes/",),
     "pyseccomp": ("sandbox/runtimes/",),
     "argon2": ("gateway/auth/issuer/",),
+    "PIL": ("gateway/operations/pictures.py",),
     "typer": ("gateway/cli/",),
     "rich": ("gateway/cli/",),
 }

@@ -9,7 +9,7 @@ from gateway.operations.pictures import PictureFormat
 
 NAME_CHARACTERS = 100
 _HEAD_BYTES = 8192
-_PLAIN_SPACE = frozenset("\n\r\t")
+_PLAIN_SPACE = ("\n", "\r", "\t")
 _PICTURES: dict[str, PictureFormat] = {
     "image/png": "PNG",
     "image/apng": "PNG",
@@ -88,4 +88,6 @@ def _is_plain_text(content: bytes) -> bool:
         return False
     if any(mark in text[:_HEAD_BYTES].lower() for mark in _MARKUP):
         return False
-    return all(c.isprintable() or c in _PLAIN_SPACE for c in text)
+    for space in _PLAIN_SPACE:
+        text = text.replace(space, "")
+    return text.isprintable()

@@ -44,8 +44,8 @@ class Link:
 
 def checked_display_name(name: str) -> str:
     """One line without surrounding space; empty is none."""
-    tidy = unicodedata.normalize("NFC", name.strip())
-    if len(tidy) > DISPLAY_NAME_CHARACTERS:
+    tidy = _tidy(name, DISPLAY_NAME_CHARACTERS)
+    if tidy is None:
         raise InvalidNameError(f"A name has at most {DISPLAY_NAME_CHARACTERS} characters")
     if not is_readable(tidy):
         raise InvalidNameError("A name has printable characters only")
@@ -54,12 +54,25 @@ def checked_display_name(name: str) -> str:
 
 def checked_text(text: str, most: int, what: str) -> str:
     """Several lines without surrounding space; control characters are refused."""
-    tidy = unicodedata.normalize("NFC", text.strip())
-    if len(tidy) > most:
+    tidy = _tidy(text, most)
+    if tidy is None:
         raise InvalidTextError(f"{what} has at most {most} characters")
     if not is_readable(tidy, _PLAIN_SPACE):
         raise InvalidTextError(f"{what} has printable characters only")
     return tidy
+
+
+def _tidy(text: str, most: int) -> str | None:
+    """Trimmed and in NFC; None when it is too long.
+
+    What is long before is refused before: the time NFC takes grows with the square of the marks
+    on one letter.
+    """
+    trimmed = text.strip()
+    if len(trimmed) > most:
+        return None
+    tidy = unicodedata.normalize("NFC", trimmed)
+    return tidy if len(tidy) <= most else None
 
 
 def is_readable(text: str, more: frozenset[str] = frozenset()) -> bool:
@@ -125,7 +138,7 @@ def _time_zones() -> frozenset[str]:
 
 
 def _label(label: str) -> str:
-    tidy = unicodedata.normalize("NFC", label.strip())
-    if not 1 <= len(tidy) <= LABEL_CHARACTERS or not is_readable(tidy):
+    tidy = _tidy(label, LABEL_CHARACTERS)
+    if not tidy or not is_readable(tidy):
         raise InvalidLinkError(f"A label has 1 to {LABEL_CHARACTERS} printable characters")
     return tidy

@@ -29,6 +29,7 @@ class World:
     access_tokens: set[str] = field(default_factory=set)
     requests: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)  # while `answer` is set
     expires_in: int = 3600
     answer: Response | None = None  # to every request under /api, when set
     counter: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -83,6 +84,7 @@ def application(world: World) -> FastAPI:
         if not is_open and token not in world.access_tokens:
             return problem(401, "unauthorized", "Sign in.")
         if request.url.path.startswith("/api") and world.answer is not None:
+            world.sent.append(await request.body())
             return world.answer
         answer: Response = await call_next(request)
         return answer

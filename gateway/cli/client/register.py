@@ -2,7 +2,16 @@
 
 import typer
 
-from gateway.cli.client import account, admin_log, apis, deploy, isolation, money, settings
+from gateway.cli.client import (
+    account,
+    admin_log,
+    apis,
+    deploy,
+    isolation,
+    money,
+    people,
+    settings,
+)
 from gateway.cli.client.invite import invite_app
 from gateway.cli.client.keys import keys_app
 from gateway.cli.client.members import members_app
@@ -27,6 +36,8 @@ def register(app: typer.Typer) -> None:
     app.command("sandboxes")(isolation.sandboxes)
     app.command("settings")(settings.settings)
     app.command("credit")(money.credit)
+    app.command("profile")(people.profile)
+    app.add_typer(people.feedback_app, name="feedback")
     app.command("pause")(apis.pause)
     app.command("resume")(apis.resume)
     app.command("rollback")(apis.rollback)

@@ -1,12 +1,16 @@
 """Profiles over HTTP: one's own, and what others see of it."""
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import pytest
 
+from gateway.store.embedded import EmbeddedPostgres
 from tests.support.control import World
 from tests.support.factories import Person
+from tests.support.one_database import one_database
 from tests.support.problems import assert_problem
 
 ADA = {
@@ -16,6 +20,13 @@ ADA = {
     "is_public": True,
     "preferences": {"theme": "dark"},
 }
+
+
+@pytest.fixture(scope="module")
+def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Tests here look only at what they made themselves."""
+    with one_database(postgres) as name:
+        yield name
 
 
 async def change(world: World, person: Person, body: dict[str, Any]) -> dict[str, Any]:
@@ -81,6 +92,8 @@ async def test_200_a_public_profile_is_seen_without_what_is_private(world: World
         assert answer.json() == {
             "id": person.id,
             **{name: ADA[name] for name in ("display_name", "bio", "links")},
+            "icon_id": None,
+            "icon_url": None,
         }
 
 
