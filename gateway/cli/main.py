@@ -72,28 +72,58 @@ def serve_command(
     run(lambda: serve(chosen))
 
 
-@app.command("gateway", hidden=True)
+@app.command("gateway")
 def gateway_command(
-    fd: Annotated[int, typer.Option(help="descriptor of the public listener")],
+    fd: Annotated[int | None, typer.Option(help="descriptor of the listener", hidden=True)] = None,
     run_dir: Annotated[
-        Path, typer.Option(help="directory of the manager's socket", readable=False)
-    ],
-    after: Annotated[int | None, typer.Option(help="process whose end to wait for")] = None,
+        Path | None,
+        typer.Option(help="directory of the sockets, when it is not the data directory's own"),
+    ] = None,
+    after: Annotated[
+        int | None, typer.Option(help="process whose end to wait for", hidden=True)
+    ] = None,
 ) -> None:
-    """The gateway process; `sandgate serve` starts it."""
+    """One gateway alone; `sandgate serve` has one already."""
     from gateway.app import run_gateway
+    from gateway.cli.listener import open_listener
+    from sandbox.paths import runtime_dir
 
-    run_gateway(settings(), fd, run_dir, after)
+    chosen = settings()
+
+    async def action() -> None:
+        nonlocal fd
+        if fd is None:
+            fd = open_listener(chosen.gateway_host, chosen.gateway_port).detach()
+
+    run(action)
+    assert fd is not None
+    run_gateway(chosen, fd, run_dir or runtime_dir(chosen.data_dir), after)
 
 
-@app.command("worker", hidden=True)
+@app.command("manager")
+def manager_command(
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="directory of the sockets, when it is not the data directory's own"),
+    ] = None,
+    client_uid: Annotated[
+        list[int] | None, typer.Option(help="user whose gateway may connect, when not ours")
+    ] = None,
+) -> None:
+    """The sandbox manager alone, which holds the rights over containers; `serve` has one."""
+    from gateway.cli.manager import run_manager
+
+    run_manager(settings(), run_dir, client_uid or ())
+
+
+@app.command("worker")
 def worker_command(
     run_dir: Annotated[
         Path | None,
         typer.Option(help="directory in which to serve sandboxes their data", readable=False),
     ] = None,
 ) -> None:
-    """The worker process; `sandgate serve` starts it."""
+    """The worker alone, which stores usage and keeps house; `sandgate serve` has one already."""
     from gateway.worker import run_worker
 
     run_worker(settings(), run_dir)
