@@ -85,45 +85,77 @@ language sql immutable set search_path = '' as $$
         || replace(replace(replace(lower(p_q), '\', '\\'), '%', '\%'), '_', '\_') || '%'
 $$;
 
+create function private.uuid_of(p_text text) returns uuid
+language sql immutable set search_path = '' as $$
+    select case
+        when p_text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_text::uuid
+    end
+$$;
+
+-- Planned for each question, so that what is not asked costs nothing and a beginning is found by
+-- its index.
 create function public.admin_users(
     p_q text, p_is_prefix boolean, p_limit int,
     p_after_at timestamptz default null, p_after_id uuid default null
 ) returns jsonb
-language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(to_jsonb(page) order by page.created_at desc, page.id desc), '[]')
-      from (
-        select profile.id, profile.email, profile.is_admin, profile.created_at
-          from public.user_profiles as profile
-         where (
-                p_q = '' or profile.id::text = lower(p_q)
-                or lower(profile.email) like private.like_pattern(p_q, p_is_prefix)
-           )
-           and (p_after_id is null
-                or (profile.created_at, profile.id) < (p_after_at, p_after_id))
-         order by profile.created_at desc, profile.id desc
-         limit p_limit
-      ) as page
+language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+    v_id uuid := private.uuid_of(p_q);
+    v_pattern text := private.like_pattern(p_q, p_is_prefix);
+begin
+    return (
+        select coalesce(jsonb_agg(to_jsonb(page) order by page.created_at desc, page.id desc), '[]')
+          from (
+            select profile.id, profile.email, profile.is_admin, profile.created_at
+              from public.user_profiles as profile
+             where (v_id is null or profile.id = v_id)
+               and (p_q = '' or v_id is not null or lower(profile.email) like v_pattern)
+               and (p_after_id is null
+                    or (profile.created_at, profile.id) < (p_after_at, p_after_id))
+             order by profile.created_at desc, profile.id desc
+             limit p_limit
+          ) as page
+    );
+end
 $$;
 
 create function public.admin_tenants(
     p_q text, p_is_prefix boolean, p_limit int,
     p_after_at timestamptz default null, p_after_id uuid default null
 ) returns jsonb
-language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(to_jsonb(page) order by page.created_at desc, page.id desc), '[]')
-      from (
-        select tenant.*, profile.email as owner_email
-          from public.tenants as tenant
-          join public.user_profiles as profile on profile.id = tenant.owner_id
-         where (
-                p_q = '' or tenant.id::text = lower(p_q)
-                or lower(tenant.name) like private.like_pattern(p_q, p_is_prefix)
-                or lower(profile.email) like private.like_pattern(p_q, p_is_prefix)
-           )
-           and (p_after_id is null or (tenant.created_at, tenant.id) < (p_after_at, p_after_id))
-         order by tenant.created_at desc, tenant.id desc
-         limit p_limit
-      ) as page
+language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+    v_id uuid := private.uuid_of(p_q);
+    v_pattern text := private.like_pattern(p_q, p_is_prefix);
+    v_ids uuid[];  -- of a beginning, found by the two indexes apart
+begin
+    if p_is_prefix and p_q <> '' and v_id is null then
+        v_ids := array(
+            select id from public.tenants where lower(name) like v_pattern
+            union
+            select owned.id
+              from public.user_profiles as profile
+              join public.tenants as owned on owned.owner_id = profile.id
+             where lower(profile.email) like v_pattern
+        );
+    end if;
+    return (
+        select coalesce(jsonb_agg(to_jsonb(page) order by page.created_at desc, page.id desc), '[]')
+          from (
+            select tenant.*, owner.email as owner_email
+              from public.tenants as tenant
+              join public.user_profiles as owner on owner.id = tenant.owner_id
+             where (v_id is null or tenant.id = v_id)
+               and (v_ids is null or tenant.id = any (v_ids))
+               and (p_q = '' or v_id is not null or v_ids is not null
+                    or lower(tenant.name) like v_pattern or lower(owner.email) like v_pattern)
+               and (p_after_id is null
+                    or (tenant.created_at, tenant.id) < (p_after_at, p_after_id))
+             order by tenant.created_at desc, tenant.id desc
+             limit p_limit
+          ) as page
+    );
+end
 $$;
 
 -- --- one of each ---------------------------------------------------------------------------

@@ -178,6 +178,11 @@ async def test_a_suspended_tenant_is_403(world: World) -> None:
     assert (error.status, error.code) == (403, "tenant_suspended")
 
 
+async def test_a_suspended_tenant_is_told_why(world: World) -> None:
+    world.row |= {"tenant_status": "suspended", "tenant_reason": "spam was sent"}
+    assert (await world.refusal(world.key)).detail == "spam was sent"
+
+
 async def test_no_401_shows_the_key(world: World) -> None:
     for presented in (generate_key(), "sg_live_" + "b" * 38):
         error = await world.refusal(presented)

@@ -57,9 +57,18 @@ class TestSearch:
     async def test_200_tenants_by_the_address_of_their_owner(self, world: World) -> None:
         owner = await world.person()
         team = await make_tenant(world.database, owner, name="Cats")
-        found = await get(world, "/api/admin/tenants", q=owner.email)
-        assert {item["id"] for item in found["items"]} == {team, owner.tenant_id}
-        assert {item["owner_email"] for item in found["items"]} == {owner.email}
+        both = {team, owner.tenant_id}
+        for params, expected in (
+            ({"q": owner.email}, both),
+            ({"q": owner.email[1:9]}, both),
+            ({"q": owner.email[:9], "match": "prefix"}, both),
+            ({"q": "cA", "match": "prefix"}, {team}),
+            ({"q": "ats", "match": "prefix"}, set()),
+            ({"q": team}, {team}),
+        ):
+            found = await get(world, "/api/admin/tenants", **params)
+            assert {item["id"] for item in found["items"]} == expected, params
+            assert {item["owner_email"] for item in found["items"]} <= {owner.email}
 
 
 class TestOne:
