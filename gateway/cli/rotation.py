@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,10 +23,19 @@ from gateway.settings import Settings
 from gateway.store.database import Database
 from gateway.store.postgres import PostgresDatabase
 from gateway.store.resealing import Resealed, reseal
+from gateway.store.resealing_factors import reseal_factors
 
 SPREAD_SECONDS = 4 * secrets.LOOK_SECONDS  # then every gateway knows both values
 
 Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Where there is something encrypted: secrets of APIs, and second factors of people."""
+
+    database: Database
+    auth_dsn: str
 
 
 _ADMIN, _SEAL = "admin_api_key", "secrets_key"
@@ -42,7 +52,8 @@ async def rotate(settings: Settings, which: Rotated, overlap: float | None, say:
         await PostgresDatabase.connect(server.socket_dir, connections=1) as database,
     ):
         seconds = 600 if overlap is None else overlap
-        await rotate_secrets_key(settings.data_dir, database, seconds, say)
+        sealed = Sealed(database, server.dsn("supabase_auth_admin"))
+        await rotate_secrets_key(settings.data_dir, sealed, seconds, say)
 
 
 async def rotate_admin_key(
@@ -67,7 +78,7 @@ async def rotate_admin_key(
 
 
 async def rotate_secrets_key(
-    data_dir: Path, database: Database, overlap: float, say: Say, sleep: Sleep = asyncio.sleep
+    data_dir: Path, sealed: Sealed, overlap: float, say: Say, sleep: Sleep = asyncio.sleep
 ) -> None:
     """Seals every secret anew, waits for changes under way, looks again, forgets the old key."""
     if secrets.bring(data_dir, _SEAL).coming:
@@ -77,15 +88,15 @@ async def rotate_secrets_key(
     else:
         say("going on with the rotation that was cut off")
     say("both keys are good; secrets are encrypted under the new one")
-    await _pass(data_dir, database, say)
+    await _pass(data_dir, sealed, say)
     if overlap:
         say(f"waiting {overlap:g} s for changes under way; when cut off, repeat the command")
         await sleep(overlap)
-    found = await _pass(data_dir, database, say)
+    found = await _pass(data_dir, sealed, say)
     secrets.forget(data_dir, _SEAL)
     say("the old key is forgotten; backups from before need the secrets that are in them")
     for name in found.unreadable:
-        say(f"warning: no key opens the secret {name}; set it again")
+        say(f"warning: no key opens {name}; it has to be set again")
 
 
 def forget(settings: Settings, which: Rotated, say: Say) -> None:
@@ -116,12 +127,15 @@ def _require_own(settings: Settings, which: Rotated) -> None:
         raise CommandError(f"there is no {path}; set SANDGATE_DATA_DIR")
 
 
-async def _pass(data_dir: Path, database: Database, say: Say) -> Resealed:
+async def _pass(data_dir: Path, sealed: Sealed, say: Say) -> Resealed:
     keys = secrets.Keyring.of(data_dir, None, None).secrets_keys()
-    found = await reseal(database, keys, lambda done: say(f"  {done} secrets encrypted anew"))
-    if not found.done:
+    ours = await reseal(sealed.database, keys, lambda done: say(f"  {done} secrets encrypted anew"))
+    factors = await reseal_factors(sealed.auth_dsn, keys)
+    if factors.done:
+        say(f"  {factors.done} second factors encrypted anew")
+    if not ours.done + factors.done:
         say("  nothing is left under the old key")
-    return found
+    return Resealed(ours.done + factors.done, ours.unreadable + factors.unreadable)
 
 
 def _tell_first_run(data_dir: Path, value: str) -> None:

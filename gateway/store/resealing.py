@@ -31,7 +31,7 @@ async def reseal(
             try:
                 value = seals.open(*after, base64.b64decode(row["value"]))
             except UnsealError:
-                unreadable.append("/".join(after))
+                unreadable.append("the secret " + "/".join(after))
                 continue
             done += await _replace(database, row, seals.close(*after, value))
         progress(done)

@@ -14,6 +14,7 @@ from gateway.cli.failures import CommandError
 from gateway.cli.rotated import Rotated
 from gateway.cli.rotation import (
     SPREAD_SECONDS,
+    Sealed,
     forget,
     rotate,
     rotate_admin_key,
@@ -54,6 +55,11 @@ async def api(database: Database, dsn: str) -> MadeApi:
     return await make_api(database, (await make_user(dsn)).tenant_id)
 
 
+@pytest.fixture
+def sealed(database: Database, dsn: str) -> Sealed:
+    return Sealed(database, dsn.replace("//postgres@", "//supabase_auth_admin@"))
+
+
 async def store(database: Database, keyring: Keyring, api: MadeApi, names: list[str]) -> None:
     bundles = BundleStore(database, keyring.secrets_keys)
     for name in names:
@@ -79,7 +85,7 @@ VALUES = {name: f"value of {name}" for name in NAMES}
 
 
 async def test_every_secret_is_encrypted_anew_and_stays_readable(
-    database: Database, api: MadeApi, owner: asyncpg.Connection, tmp_path: Path
+    database: Database, sealed: Sealed, api: MadeApi, owner: asyncpg.Connection, tmp_path: Path
 ) -> None:
     keyring = ring(tmp_path)
     await store(database, keyring, api, NAMES)
@@ -89,7 +95,7 @@ async def test_every_secret_is_encrypted_anew_and_stays_readable(
     async def look(_: float) -> None:
         readable.append(await opened(database, keyring, api))
 
-    await rotate_secrets_key(tmp_path, database, 60, quiet, look)
+    await rotate_secrets_key(tmp_path, sealed, 60, quiet, look)
     assert readable == [VALUES, VALUES]
     assert await opened(database, keyring, api) == VALUES
     assert keyring.secrets_keys()[0] != old
@@ -99,7 +105,12 @@ async def test_every_secret_is_encrypted_anew_and_stays_readable(
 
 @pytest.mark.parametrize("moment", range(4))
 async def test_cut_off_anywhere_it_goes_on(
-    database: Database, api: MadeApi, owner: asyncpg.Connection, tmp_path: Path, moment: int
+    database: Database,
+    sealed: Sealed,
+    api: MadeApi,
+    owner: asyncpg.Connection,
+    tmp_path: Path,
+    moment: int,
 ) -> None:
     keyring = ring(tmp_path)
     await store(database, keyring, api, NAMES)
@@ -112,17 +123,17 @@ async def test_cut_off_anywhere_it_goes_on(
             raise CutOffError
 
     with pytest.raises(CutOffError):
-        await rotate_secrets_key(tmp_path, database, 60, say, at_once)
+        await rotate_secrets_key(tmp_path, sealed, 60, say, at_once)
     assert await opened(database, keyring, api) == VALUES
     coming = keyring.secrets_keys()
-    await rotate_secrets_key(tmp_path, database, 60, quiet, at_once)
+    await rotate_secrets_key(tmp_path, sealed, 60, quiet, at_once)
     assert await opened(database, keyring, api) == VALUES
     assert keyring.secrets_keys()[0] in coming
     assert await heads(owner) == {Seal(keyring.secrets_keys()[0]).head}
 
 
 async def test_what_is_stored_late_under_the_old_key_is_found(
-    database: Database, api: MadeApi, owner: asyncpg.Connection, tmp_path: Path
+    database: Database, sealed: Sealed, api: MadeApi, owner: asyncpg.Connection, tmp_path: Path
 ) -> None:
     keyring = ring(tmp_path)
     late = Seal(keyring.current.secrets_key).close(api.id, "LATE", "late")
@@ -133,7 +144,7 @@ async def test_what_is_stored_late_under_the_old_key_is_found(
         if seconds == 60:
             await make_secret(database, api.id, "LATE", value=late)
 
-    await rotate_secrets_key(tmp_path, database, 60, quiet, set_meanwhile)
+    await rotate_secrets_key(tmp_path, sealed, 60, quiet, set_meanwhile)
     assert waits == [SPREAD_SECONDS, 60]
     assert await opened(database, keyring, api) == {"LATE": "late"}
     assert await heads(owner) == {Seal(keyring.current.secrets_key).head}
@@ -148,19 +159,19 @@ async def test_one_that_is_set_meanwhile_is_not_overwritten(
 
 
 async def test_one_that_no_key_opens_is_told_and_holds_nothing_up(
-    database: Database, api: MadeApi, tmp_path: Path
+    database: Database, sealed: Sealed, api: MadeApi, tmp_path: Path
 ) -> None:
     keyring = ring(tmp_path)
     await make_secret(database, api.id, "BROKEN", value=b"nonsense")
     await store(database, keyring, api, ["GOOD"])
     said: list[str] = []
-    await rotate_secrets_key(tmp_path, database, 0, said.append, at_once)
-    assert said[-1] == f"warning: no key opens the secret {api.id}/BROKEN; set it again"
+    await rotate_secrets_key(tmp_path, sealed, 0, said.append, at_once)
+    assert said[-1] == f"warning: no key opens the secret {api.id}/BROKEN; it has to be set again"
     assert len(keyring.secrets_keys()) == 1
 
 
 async def test_sealing_anew_is_no_change_of_the_api(
-    database: Database, api: MadeApi, owner: asyncpg.Connection, tmp_path: Path
+    database: Database, sealed: Sealed, api: MadeApi, owner: asyncpg.Connection, tmp_path: Path
 ) -> None:
     keyring = ring(tmp_path)
     await store(database, keyring, api, ["TOKEN"])
@@ -171,7 +182,7 @@ async def test_sealing_anew_is_no_change_of_the_api(
     before = await owner.fetchrow(asked, UUID(api.id))
     heard: list[Any] = []
     await owner.add_listener("sandgate_changes", lambda *news: heard.append(news[-1]))
-    await rotate_secrets_key(tmp_path, database, 0, quiet, at_once)
+    await rotate_secrets_key(tmp_path, sealed, 0, quiet, at_once)
     assert await owner.fetchrow(asked, UUID(api.id)) == before
     assert heard == []
 
@@ -218,3 +229,29 @@ async def test_without_secrets_there_is_nothing_to_rotate(tmp_path: Path) -> Non
     with pytest.raises(CommandError, match="SANDGATE_DATA_DIR"):
         await rotate(Settings(sandgate_data_dir=tmp_path), Rotated.ADMIN_KEY, None, quiet)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_second_factors_are_encrypted_anew_as_well(
+    sealed: Sealed, dsn: str, tmp_path: Path
+) -> None:
+    keyring = ring(tmp_path)
+    old = Seal(keyring.current.secrets_key)
+    user = (await make_user(dsn)).id
+    texts = [old.close(user, "totp", "JBSWY3DP").hex(), "nonsense"]
+    auth = await asyncpg.connect(sealed.auth_dsn)
+    try:
+        for text in texts:
+            await auth.execute(
+                "insert into auth.mfa_factors values"
+                " (gen_random_uuid(), $1, $2, 'totp', 'verified', now(), now(), $2)",
+                UUID(user),
+                text,
+            )
+        said: list[str] = []
+        await rotate_secrets_key(tmp_path, sealed, 0, said.append, at_once)
+        rows = await auth.fetch("select secret from auth.mfa_factors where secret <> 'nonsense'")
+    finally:
+        await auth.close()
+    new = Seal(keyring.current.secrets_key)
+    assert [new.open(user, "totp", bytes.fromhex(row["secret"])) for row in rows] == ["JBSWY3DP"]
+    assert "no key opens second factor" in said[-1]
