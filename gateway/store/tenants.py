@@ -10,11 +10,13 @@ from gateway.store.database import SERVICE, Database, Filter, Identity, Row
 _COLUMNS = "id,name,kind,owner_id,plan,status,limits,created_at"
 
 
-async def role(database: Database, tenant_id: UUID, user_id: UUID) -> str | None:
+async def role(
+    database: Database, tenant_id: UUID, user_id: UUID, *, identity: Identity = SERVICE
+) -> str | None:
     """The user's role in the tenant; None for a stranger."""
     rows = await database.select(
         "tenant_members",
-        identity=SERVICE,
+        identity=identity,
         columns="role",
         where=[
             Filter("tenant_id", "eq", str(tenant_id)),
@@ -25,11 +27,13 @@ async def role(database: Database, tenant_id: UUID, user_id: UUID) -> str | None
     return str(rows[0]["role"]) if rows else None
 
 
-async def memberships(database: Database, user_id: UUID) -> dict[str, str]:
+async def memberships(
+    database: Database, user_id: UUID, *, identity: Identity = SERVICE
+) -> dict[str, str]:
     """Role of the user by tenant id."""
     rows = await database.select(
         "tenant_members",
-        identity=SERVICE,
+        identity=identity,
         columns="tenant_id,role",
         where=[Filter("user_id", "eq", str(user_id))],
     )
@@ -49,11 +53,13 @@ async def of_ids(database: Database, identity: Identity, ids: Sequence[str]) -> 
     )
 
 
-async def personal(database: Database, user_id: UUID) -> Row | None:
+async def personal(
+    database: Database, user_id: UUID, *, identity: Identity = SERVICE
+) -> Row | None:
     """The tenant that every user has alone."""
     rows = await database.select(
         "tenants",
-        identity=SERVICE,
+        identity=identity,
         columns=_COLUMNS,
         where=[Filter("owner_id", "eq", str(user_id)), Filter("kind", "eq", "personal")],
         limit=1,
@@ -61,9 +67,9 @@ async def personal(database: Database, user_id: UUID) -> Row | None:
     return rows[0] if rows else None
 
 
-async def find(database: Database, tenant_id: UUID) -> Row | None:
-    """One tenant as the service sees it."""
-    rows = await of_ids(database, SERVICE, [str(tenant_id)])
+async def find(database: Database, tenant_id: UUID, *, identity: Identity = SERVICE) -> Row | None:
+    """One tenant, when the identity may see it."""
+    rows = await of_ids(database, identity, [str(tenant_id)])
     return rows[0] if rows else None
 
 
@@ -91,7 +97,9 @@ async def change(
     return row
 
 
-async def plan_limits(database: Database) -> dict[str, dict[str, int | None]]:
+async def plan_limits(
+    database: Database, *, identity: Identity = SERVICE
+) -> dict[str, dict[str, int | None]]:
     """Limits by name of plan."""
-    rows = await database.select("plans", identity=SERVICE, columns="name,limits")
+    rows = await database.select("plans", identity=identity, columns="name,limits")
     return {str(row["name"]): dict(row["limits"]) for row in rows}
