@@ -147,7 +147,7 @@ async def require_operation(
     services: Services, subject: Known, tenant_id: UUID, operation: Operation
 ) -> None:
     """Refuse who may not do it, whether or not the tenant is suspended."""
-    row = await tenants.find(services.database, tenant_id)
+    row = await tenants.find(services.database, tenant_id, identity=identity_of(subject))
     if row is None or not await _permitted(services, subject, tenant_id, operation):
         raise TenantNotFoundError
 

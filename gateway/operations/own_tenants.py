@@ -49,7 +49,7 @@ async def create_tenant(services: Services, subject: Known, name: str) -> Tenant
     if not isinstance(subject, User):
         raise ForbiddenError("The admin key is nobody's; a tenant needs a person who owns it")
     checked = inputs.checked_name(name)
-    row = await members.create_team(
+    row = await members.create_own_tenant(
         services.database, uuid4(), checked, subject.user_id, most=MOST_TENANTS
     )
     return tenant_of(row, "owner")
@@ -100,7 +100,7 @@ async def report(services: Services, subject: Known, tenant_id: UUID, days: int)
     actor = access.actor_of(subject)
     called = await members.usage(services.database, tenant_id, actor, since)
     tenant = await read_tenant(services, subject, tenant_id)
-    now = await usage.tenant_usage(services, tenant)
+    now = await usage.tenant_usage(services, subject, tenant)
     return TenantReport(
         tenant_id=tenant.id,
         plan=tenant.plan,
@@ -114,4 +114,5 @@ async def report(services: Services, subject: Known, tenant_id: UUID, days: int)
 async def _role(services: Services, subject: Known, tenant_id: UUID) -> str | None:
     if not isinstance(subject, User):
         return None
-    return await tenants.role(services.database, tenant_id, subject.user_id)
+    identity = access.own_identity(subject)
+    return await tenants.role(services.database, tenant_id, subject.user_id, identity=identity)

@@ -66,9 +66,10 @@ async def limit_usage(services: Services, subject: Known) -> list[TenantUsage]:
     ]
 
 
-async def tenant_usage(services: Services, tenant: Tenant) -> TenantUsage:
+async def tenant_usage(services: Services, subject: Known, tenant: Tenant) -> TenantUsage:
     """One tenant that the subject has been allowed to read."""
-    plans = await tenants.plan_limits(services.database)
+    identity = access.own_identity(subject)
+    plans = await tenants.plan_limits(services.database, identity=identity)
     return await _of_tenant(services, tenant, plans.get(tenant.plan, {}))
 
 

@@ -11,12 +11,12 @@ from gateway.store.apis import text
 from gateway.store.database import SERVICE, Database, Row
 
 
-async def create_team(
+async def create_own_tenant(
     database: Database, tenant_id: UUID, name: str, actor: UUID, *, most: int
 ) -> Row:
     """A tenant with its maker as owner; nobody owns more than `most`."""
     values = {"id": str(tenant_id), "name": name, "actor": str(actor), "most": most}
-    row: Row = await database.rpc("create_team", {"p": values}, identity=SERVICE)
+    row: Row = await database.rpc("create_own_tenant", {"p": values}, identity=SERVICE)
     return row
 
 

@@ -173,7 +173,7 @@ $$;
 
 -- --- tenants --------------------------------------------------------------------------------
 
-create function public.create_team(p jsonb) returns jsonb
+create function public.create_own_tenant(p jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     v_id uuid := p ->> 'id';

@@ -164,6 +164,16 @@ async def test_an_owner_who_is_no_owner_cannot_be_written(
     assert await owners_of(database, team) == {first.id}
 
 
+async def test_what_the_end_of_a_transaction_refuses_is_told_as_such(
+    database: Database, first: Person
+) -> None:
+    team = await team_of(database, first)
+    where = [Filter("tenant_id", "eq", team)]
+    call = database.delete("tenant_members", where=where, identity=SERVICE)
+    assert await outcome(call) == "last_owner"
+    assert await owners_of(database, team) == {first.id}
+
+
 async def test_a_person_who_goes_for_good_leaves_an_owner_behind(
     database: Database, owner: asyncpg.Connection, first: Person, second: Person
 ) -> None:
@@ -177,7 +187,7 @@ async def test_a_person_who_goes_for_good_leaves_an_owner_behind(
 async def test_tenants_made_at_once_are_counted(database: Database, first: Person) -> None:
     def one_more() -> Any:
         values = {"id": str(uuid4()), "name": "x", "actor": first.id, "most": 3}
-        return database.rpc("create_team", {"p": values}, identity=SERVICE)
+        return database.rpc("create_own_tenant", {"p": values}, identity=SERVICE)
 
     seen = await asyncio.gather(*(outcome(one_more()) for _ in range(6)))
     assert sorted(seen) == ["done"] * 3 + ["too_many_tenants"] * 3
@@ -185,7 +195,9 @@ async def test_tenants_made_at_once_are_counted(database: Database, first: Perso
 
 async def test_a_repeated_request_makes_one_tenant(database: Database, first: Person) -> None:
     values = {"id": str(uuid4()), "name": "x", "actor": first.id, "most": 1}
-    made = [await database.rpc("create_team", {"p": values}, identity=SERVICE) for _ in range(2)]
+    made = [
+        await database.rpc("create_own_tenant", {"p": values}, identity=SERVICE) for _ in range(2)
+    ]
     assert made[0] == made[1]
 
 
