@@ -5,8 +5,6 @@ import json
 import asyncpg
 import pytest
 
-from gateway.store.database import SERVICE, Database
-
 Said = tuple[str | None, ...]
 ENTRY = (
     "insert into public.audit_log (actor, action, target_type, target_id)"
@@ -51,16 +49,3 @@ async def test_surroundings_that_cannot_be_read_lose_no_entry(owner: asyncpg.Con
         async with owner.transaction():
             await owner.execute("select set_config('sandgate.audit', $1, true)", value)
             assert await entered(owner) == (None, None, None)
-
-
-async def test_the_gateway_records_what_changes_no_row(
-    database: Database, owner: asyncpg.Connection
-) -> None:
-    arguments = {
-        "p_actor": None,
-        "p_action": "api.read_code",
-        "p_target_type": "api",
-        "p_target_id": "1",
-    }
-    await database.rpc("record_audit", arguments, identity=SERVICE)
-    assert await owner.fetchval("select actor from public.audit_log") == "admin key"

@@ -54,12 +54,7 @@ async def test_every_route_of_administrators_is_closed_to_everybody_else(world: 
     ):
         async with client:
             for method, path in asked:
-                assert_problem(await client.request(method, path), status, code)
+                # said before anything of the request is looked at
+                body = None if method == "GET" else {"surprise": True}
+                assert_problem(await client.request(method, path, json=body), status, code)
     assert world.changes.published == []
-
-
-async def test_403_is_said_before_a_body_is_looked_at(world: World) -> None:
-    person = await world.person()
-    async with world.client(person) as client:
-        answer = await client.post("/api/admin/tenants", json={"surprise": True})
-    assert_problem(answer, 403, "forbidden")

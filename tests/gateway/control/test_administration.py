@@ -191,8 +191,8 @@ class TestMaking:
                 answer = await client.post("/api/admin/tenants", json=body)
                 assert_problem(answer, status, code)
 
-    async def test_201_a_key_of_any_tenant(self, world: World) -> None:
-        person = await world.person()
+    async def test_201_a_key_of_any_tenant_for_what_is_its_own(self, world: World) -> None:
+        person, other = await world.person(), await world.person()
         api = await make_api(world.database, person.tenant_id)
         body = {"tenant_id": person.tenant_id, "api_ids": [api.id], "name": "theirs"}
         async with world.admin() as client:
@@ -203,17 +203,15 @@ class TestMaking:
             person.tenant_id,
             [api.id],
         )
-
-    async def test_404_a_key_for_what_is_not_the_tenants(self, world: World) -> None:
-        person, other = await world.person(), await world.person()
-        api = await make_api(world.database, other.tenant_id)
+        foreign = await make_api(world.database, other.tenant_id)
         bodies = [
-            ({"tenant_id": person.tenant_id, "api_ids": [api.id]}, "api_not_found"),
+            ({"tenant_id": person.tenant_id, "api_ids": [foreign.id]}, "api_not_found"),
             ({"tenant_id": str(uuid4()), "api_ids": [api.id]}, "tenant_not_found"),
         ]
         async with world.admin() as client:
-            for body, code in bodies:
-                assert_problem(await client.post("/api/admin/api-keys", json=body), 404, code)
+            for refused, code in bodies:
+                answer = await client.post("/api/admin/api-keys", json=refused)
+                assert_problem(answer, 404, code)
 
 
 class TestSetAdmin:
