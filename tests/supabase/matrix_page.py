@@ -9,11 +9,11 @@ _HEAD = """# Row-level security
 
 **Context.** Whoever signs in holds a token that Postgres itself understands, on Supabase also without the gateway between. What a person may read and write must hold in the database, for every table, also for the next one.
 
-**Decision.** One matrix: table × operation × actor, below. Every table has row-level security and a policy; a right that is not in the matrix is not there. People read as themselves, in both implementations of the store, and write through the gateway alone, whose SQL functions write the audit log too. Functions of schema `public` are closed to people unless they are listed. Views run with the rights of who asks. Partitions live in a schema that nobody can address.
+**Decision.** One matrix: table × operation × actor, below. Every table has row-level security and a policy; a right that is not in the matrix is not there. People read as themselves, in both implementations of the store, and write through the gateway alone, whose SQL functions write the audit log too. Functions of schema `public` are closed to people unless they are listed. Views run with the rights of who asks. Partitions live in a schema that nobody can address. Policies of large tables turn the question round (`tenant_id = any (array(select …))`): whose rows these are is asked once for each statement, and an index answers the rest.
 
 **Consequences.** A new table needs a row in the matrix before the tests pass, and the page is made anew. An installation's administrators read as the service, through routes that ask who they are.
 
-**Enforced by.** `tests/supabase/matrix.py` holds the matrix, `tests/supabase/test_row_security.py` tries every cell under the real roles, `tests/supabase/test_grants.py` finds what is not in it, `tests/gateway/control/test_reads_as_user.py` asks every route who it reads as; this page is made by `python -m tests.supabase.matrix_page` and compared with its source.
+**Enforced by.** `tests/supabase/matrix.py` holds the matrix, `tests/supabase/test_row_security.py` tries every cell under the real roles, `tests/supabase/test_grants.py` finds what is not in it, `tests/gateway/control/test_reads_as_user.py` asks every route who it reads as, `tests/benchmarks/policies.py` measures what policies cost; this page is made by `python -m tests.supabase.matrix_page` and compared with its source.
 
 ## The matrix
 
