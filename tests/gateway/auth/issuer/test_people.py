@@ -237,6 +237,9 @@ async def test_a_lost_factor_is_taken_away(
     listed = (await shared_issuer.http.get(path, headers=bearer(ADMIN_KEY))).json()
     assert [found["id"] for found in listed] == [factor.id]
     await admin.admin.mfa.delete_factor({"user_id": document.user.id, "id": factor.id})
+    raised = await client.get_session()
+    assert raised is not None
+    assert (await shared_issuer.user(raised.access_token)).status_code == 403
     signed_in = (await shared_issuer.sign_in(email, PASSWORD)).json()
     assert (await shared_issuer.sessions.verify(signed_in["access_token"])).email == email
 
