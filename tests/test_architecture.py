@@ -51,6 +51,7 @@ SANDBOX_FOR_GATEWAY = {
 }
 ONLY_IN = {
     "asyncpg": ("gateway/store/",),
+    "postgrest": ("gateway/store/",),
     "docker": ("sandbox/runtimes/",),
     "pyseccomp": ("sandbox/runtimes/",),
     "argon2": ("gateway/auth/issuer/",),
