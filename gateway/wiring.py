@@ -53,7 +53,7 @@ from gateway.proxy.resolve import Resolver
 from gateway.proxy.retire import Retirement, SharedKeeper
 from gateway.proxy.streams import Streams
 from gateway.proxy.validation import Validators
-from gateway.secrets import Keyring, Secrets
+from gateway.secrets import Keyring
 from gateway.settings import Settings
 from gateway.store import generations
 from gateway.store.auth_users import AuthUsers
@@ -96,7 +96,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     limiter = await _open_limiter(stack, settings, store.database, clock, metrics)
     journal = _open_journal(stack, settings)
     calls = _calls(stack, settings, keyring, store, manager, limiter, journal, metrics, clock)
-    people = _people(stack, secrets, store, public_url)
+    people = _people(stack, keyring, store, public_url)
     peers = Peers(
         RunPaths(run_dir).gateways, settings.gateway_name, metrics, workers=settings.gateway_workers
     )
@@ -273,11 +273,13 @@ def _present(
     _run(stack, presence.run())
 
 
-def _people(stack: AsyncExitStack, secrets: Secrets, store: _Store, public_url: str) -> People:
+def _people(stack: AsyncExitStack, keyring: Keyring, store: _Store, public_url: str) -> People:
+    secrets = keyring.current
     tokens = AccessTokens(
         private_key_pem=secrets.jwt_private_key_pem,
         kid=secrets.jwt_kid,
         issuer=f"{public_url}/auth/v1",
+        keys=keyring.token_keys,
     )
     passwords = Passwords()
     stack.callback(passwords.close)
@@ -289,7 +291,7 @@ def _people(stack: AsyncExitStack, secrets: Secrets, store: _Store, public_url: 
         users=store.users,
         passwords=passwords,
         sessions=sessions,
-        refresh_secret=secret_from(secrets.jwt_private_key_pem),
+        refresh_secret=secrets.refresh_secret or secret_from(secrets.jwt_private_key_pem),
         clock=time.time,
     )
     return People(sessions, issuer, jwks_route(tokens))
