@@ -57,6 +57,7 @@ class Secrets:
     admin_api_key: SecretStr
     secrets_key: bytes  # the secrets of APIs are encrypted under it
     others: Mapping[str, Other] = field(default_factory=dict)  # by the names above
+    refresh_secret: bytes | None = None  # kept when the key it came from was replaced
 
     def __repr__(self) -> str:
         names = ", ".join(f"{field.name}=…" for field in fields(self))
@@ -92,6 +93,7 @@ def load_or_create_secrets(
         others.pop("secrets_key", None)
     return Secrets(
         others=others,
+        refresh_secret=_kept_refresh_secret(stored, path),
         key_hash_secret=_hash_secret(stored["key_hash_secret"], path),
         jwt_private_key_pem=stored["jwt_private_key_pem"],
         jwt_kid=stored["jwt_kid"],
@@ -155,6 +157,15 @@ class Keyring:
         more = (other.value,) if other is not None and is_good else ()
         return (secrets.admin_api_key.get_secret_value(), *more)
 
+    def token_keys(self) -> tuple[tuple[str, str], ...]:
+        """PEM and kid of what sessions are verified with; the first also signs."""
+        secrets = self.current
+        key, kid = (secrets.others.get(name) for name in ("jwt_private_key_pem", "jwt_kid"))
+        more: tuple[tuple[str, str], ...] = ()
+        if key is not None and kid is not None and (key.until is None or time.time() < key.until):
+            more = ((key.value, kid.value),)
+        return ((secrets.jwt_private_key_pem, secrets.jwt_kid), *more)
+
     def _look(self) -> tuple[int, int] | None:
         try:
             found = self._path.stat()
@@ -166,32 +177,41 @@ class Keyring:
 # --- rotating ---------------------------------------------------------------------------------
 
 
-def bring(data_dir: Path, name: str) -> Other:
-    """Make a value to come, unless a rotation is under way; answers what is beside the current."""
+def bring(data_dir: Path, *names: str) -> Other:
+    """Make values to come, unless a rotation is under way; answers what is beside the first."""
     with _changing(data_dir) as stored:
         others = stored.setdefault("others", {})
-        if name not in others:
-            others[name] = asdict(Other(_make()[name], coming=True))
-        return Other(**others[name])
+        if names[0] not in others:
+            made = _make()
+            others |= {name: asdict(Other(made[name], coming=True)) for name in names}
+        return Other(**others[names[0]])
 
 
-def exchange(data_dir: Path, name: str, until: float | None) -> None:
-    """The one to come is the current one; the one before stays good until then."""
+def exchange(data_dir: Path, *names: str, until: float | None) -> None:
+    """What was to come is the current one; the one before stays good until then."""
     with _changing(data_dir) as stored:
-        other = Other(**stored["others"][name])
-        if other.coming:
-            stored["others"][name] = asdict(Other(stored[name], coming=False, until=until))
-            stored[name] = other.value
+        for name in names:
+            other = Other(**stored["others"][name])
+            if other.coming:
+                stored["others"][name] = asdict(Other(stored[name], coming=False, until=until))
+                stored[name] = other.value
 
 
-def forget(data_dir: Path, name: str) -> bool:
+def forget(data_dir: Path, *names: str) -> bool:
     """The one before is good no more; False when there was none, or it is still to come."""
     with _changing(data_dir) as stored:
-        other = stored.get("others", {}).get(name)
+        other = stored.get("others", {}).get(names[0])
         if other is None or other["coming"]:
             return False
-        del stored["others"][name]
+        for name in names:
+            del stored["others"][name]
         return True
+
+
+def keep_refresh_secret(data_dir: Path, secret: bytes) -> None:
+    """Refresh tokens go on following from one another when the key that signs is replaced."""
+    with _changing(data_dir) as stored:
+        stored.setdefault("refresh_secret", base64.b64encode(secret).decode())
 
 
 @contextmanager
@@ -267,6 +287,10 @@ def _read(path: Path) -> dict[str, Any]:
     later: tuple[str, ...] = ("secrets_key",) if "secrets_key" in values else ()
     if any(not _present(values.get(name)) for name in (*_REQUIRED, *later)):
         raise SecretsError(_damaged(path))
+    if "refresh_secret" in values:
+        if not _present(values["refresh_secret"]):
+            raise SecretsError(_damaged(path))
+        later = (*later, "refresh_secret")
     if "others" in values:
         if not _are_others(values["others"]):
             raise SecretsError(_damaged(path))
@@ -293,6 +317,11 @@ def _hash_secret(text: str, path: Path) -> bytes:
     if len(secret) < _KEY_HASH_BYTES:
         raise SecretsError(_damaged(path))
     return secret
+
+
+def _kept_refresh_secret(stored: Mapping[str, Any], path: Path) -> bytes | None:
+    kept = stored.get("refresh_secret")
+    return None if kept is None else _hash_secret(kept, path)
 
 
 def _secrets_key(text: str, path: Path) -> bytes:

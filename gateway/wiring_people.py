@@ -54,6 +54,7 @@ def own_people(
         private_key_pem=secrets.jwt_private_key_pem,
         kid=secrets.jwt_kid,
         issuer=f"{public_url}/auth/v1",
+        keys=keyring.token_keys,
     )
     passwords = Passwords()
     stack.callback(passwords.close)
@@ -65,7 +66,7 @@ def own_people(
         users=users,
         passwords=passwords,
         sessions=sessions,
-        refresh_secret=secret_from(secrets.jwt_private_key_pem),
+        refresh_secret=secrets.refresh_secret or secret_from(secrets.jwt_private_key_pem),
         seal=Seal(_factor_key(secrets)),
         outbox=outbox,
         redirects=redirects_from(settings, public_url),

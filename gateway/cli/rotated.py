@@ -7,4 +7,5 @@ class Rotated(StrEnum):
     """What can be rotated, as the command calls it."""
 
     ADMIN_KEY = "admin-key"
+    SIGNING = "token-key"
     SECRETS_KEY = "secrets-key"

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway import secrets
+from gateway.auth.issuer.refresh import secret_from
+from gateway.auth.issuer.tokens import ACCESS_SECONDS
 from gateway.cli import first_run
 from gateway.cli.admin import running_postgres
 from gateway.cli.backup import Say
@@ -39,13 +41,20 @@ class Sealed:
 
 
 _ADMIN, _SEAL = "admin_api_key", "secrets_key"
+_NAMES = {
+    Rotated.ADMIN_KEY: (_ADMIN,),
+    Rotated.SIGNING: ("jwt_private_key_pem", "jwt_kid"),
+    Rotated.SECRETS_KEY: (_SEAL,),
+}
 
 
 async def rotate(settings: Settings, which: Rotated, overlap: float | None, say: Say) -> None:
     """From wherever an earlier attempt came to, to the end."""
     _require_own(settings, which)
-    if which is Rotated.ADMIN_KEY:
-        await rotate_admin_key(settings.data_dir, 86400 if overlap is None else overlap, say)
+    if which is not Rotated.SECRETS_KEY:
+        is_admin = which is Rotated.ADMIN_KEY
+        work, usual = (rotate_admin_key, 86400) if is_admin else (rotate_token_key, ACCESS_SECONDS)
+        await work(settings.data_dir, usual if overlap is None else overlap, say)
         return
     async with (
         running_postgres(settings.data_dir) as server,
@@ -60,21 +69,42 @@ async def rotate_admin_key(
     data_dir: Path, overlap: float, say: Say, sleep: Sleep = asyncio.sleep
 ) -> None:
     """The old one goes on for a while, the new one is good from now on."""
-    other = secrets.bring(data_dir, _ADMIN)
+    try:
+        until = await _replace(data_dir, Rotated.ADMIN_KEY, overlap, sleep)
+    finally:  # also what an earlier attempt, cut off here, did not tell
+        key = secrets.load_or_create_secrets(data_dir).admin_api_key.get_secret_value()
+        _tell_first_run(data_dir, key)
+    say(f"the new admin key is admin_api_key in {data_dir / secrets.FILE_NAME}")
+    say(f"the old one is good until {_time(until)}")
+
+
+async def rotate_token_key(
+    data_dir: Path, overlap: float, say: Say, sleep: Sleep = asyncio.sleep
+) -> None:
+    """Sessions go on: what the old key signed is good for its time, refresh tokens as before."""
+    signing = secrets.load_or_create_secrets(data_dir).jwt_private_key_pem
+    secrets.keep_refresh_secret(data_dir, secret_from(signing))
+    until = await _replace(data_dir, Rotated.SIGNING, overlap, sleep)
+    say("sessions are signed with the new key; nobody has to sign in again")
+    say(f"what the old one signed is good until {_time(until)}")
+
+
+async def _replace(data_dir: Path, which: Rotated, overlap: float, sleep: Sleep) -> float:
+    """Both values are good until the time it answers."""
+    names = _NAMES[which]
+    other = secrets.bring(data_dir, *names)
     if not other.coming and other.until is not None and other.until <= time.time():
-        secrets.forget(data_dir, _ADMIN)
-        other = secrets.bring(data_dir, _ADMIN)
+        secrets.forget(data_dir, *names)
+        other = secrets.bring(data_dir, *names)
     if not other.coming:
         raise CommandError(
             f"the key before this one is still good until {_time(other.until)}; end that first "
-            "with: sandgate rotate-secret admin-key --forget"
+            f"with: sandgate rotate-secret {which} --forget"
         )
     await sleep(SPREAD_SECONDS)
     until = time.time() + overlap
-    secrets.exchange(data_dir, _ADMIN, until)
-    _tell_first_run(data_dir, other.value)
-    say(f"the new admin key is admin_api_key in {data_dir / secrets.FILE_NAME}")
-    say(f"the old one is good until {_time(until)}")
+    secrets.exchange(data_dir, *names, until=until)
+    return until
 
 
 async def rotate_secrets_key(
@@ -84,7 +114,7 @@ async def rotate_secrets_key(
     if secrets.bring(data_dir, _SEAL).coming:
         say("the new key is made; every gateway learns of it")
         await sleep(SPREAD_SECONDS)
-        secrets.exchange(data_dir, _SEAL, None)
+        secrets.exchange(data_dir, _SEAL, until=None)
     else:
         say("going on with the rotation that was cut off")
     say("both keys are good; secrets are encrypted under the new one")
@@ -107,13 +137,14 @@ def forget(settings: Settings, which: Rotated, say: Say) -> None:
             "secrets may still be encrypted under the old key; finish with: "
             "sandgate rotate-secret secrets-key --overlap 0"
         )
-    if not secrets.forget(settings.data_dir, _ADMIN):
-        raise CommandError("there is no old admin key that is still good")
-    say("the old admin key is good no more")
+    if not secrets.forget(settings.data_dir, *_NAMES[which]):
+        raise CommandError(f"there is no old {which} that is still good")
+    say(f"the old {which} is good no more")
 
 
 def _require_own(settings: Settings, which: Rotated) -> None:
     name, value = {
+        Rotated.SIGNING: ("", None),
         Rotated.ADMIN_KEY: ("ADMIN_API_KEY", settings.admin_api_key),
         Rotated.SECRETS_KEY: ("SECRETS_KEY", settings.secrets_key),
     }[which]

@@ -124,7 +124,8 @@ def _register_rotation(app: typer.Typer, settings: Callable[[], Settings], run: 
             typer.Option(
                 min=0,
                 max=31_536_000,
-                help="seconds in which both are good; a day for admin-key, 600 for secrets-key",
+                help="seconds in which both are good; a day for admin-key, an hour for "
+                "token-key, 600 for secrets-key",
             ),
         ] = None,
         end: Annotated[

@@ -212,7 +212,7 @@ def test_a_rotation_goes_through_its_steps_once(tmp_path: Path) -> None:
     assert bring(tmp_path, "admin_api_key") == coming
     assert not forget(tmp_path, "admin_api_key")  # it is still to come
     for _ in range(2):
-        exchange(tmp_path, "admin_api_key", None)
+        exchange(tmp_path, "admin_api_key", until=None)
         after = load_or_create_secrets(tmp_path)
         assert after.admin_api_key.get_secret_value() == coming.value
         assert after.others["admin_api_key"].value == before.admin_api_key.get_secret_value()

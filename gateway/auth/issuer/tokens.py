@@ -1,8 +1,9 @@
 """Access tokens: issue and verify, ES256 with one key, and the public half as a JWKS."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -46,16 +47,30 @@ class TokenContents:
     amr: Sequence[tuple[str, int]] = ()  # method and time, the newest first
 
 
-class AccessTokens:
-    """Issues and verifies; knows nothing of sessions, which the caller has to check as well."""
+@lru_cache(maxsize=8)
+def _loaded(private_key_pem: str) -> EllipticCurvePrivateKey:
+    key = load_pem_private_key(private_key_pem.encode(), password=None)
+    if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
+        raise TypeError("the token key must be an elliptic curve key on P-256")
+    return key
 
-    def __init__(self, *, private_key_pem: str, kid: str, issuer: str) -> None:
-        key = load_pem_private_key(private_key_pem.encode(), password=None)
-        if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
-            raise TypeError("the token key must be an elliptic curve key on P-256")
-        self._private = key
-        self._public = key.public_key()
-        self._kid = kid
+
+class AccessTokens:
+    """Issues and verifies; knows nothing of sessions, which the caller has to check as well.
+
+    `keys` says which keys are good now, as PEM and kid: the first signs, all verify.
+    """
+
+    def __init__(
+        self,
+        *,
+        private_key_pem: str,
+        kid: str,
+        issuer: str,
+        keys: Callable[[], Sequence[tuple[str, str]]] | None = None,
+    ) -> None:
+        _loaded(private_key_pem)
+        self._keys = keys or (lambda: [(private_key_pem, kid)])
         self._issuer = issuer
 
     def issue(self, contents: TokenContents, now: int) -> str:
@@ -79,7 +94,8 @@ class AccessTokens:
             "session_id": str(contents.session_id),
             "is_anonymous": False,
         }
-        return jwt.encode(claims, self._private, _ALGORITHM, headers={"kid": self._kid})
+        private_key_pem, kid = self._keys()[0]
+        return jwt.encode(claims, _loaded(private_key_pem), _ALGORITHM, headers={"kid": kid})
 
     def verify(self, token: str, now: float) -> Claims:
         """The claims of a token that is ours, unaltered and in time; BadTokenError otherwise."""
@@ -92,16 +108,21 @@ class AccessTokens:
 
     def jwks(self) -> dict[str, Any]:
         """The public key set."""
-        key = ECAlgorithm.to_jwk(self._public, as_dict=True)
-        key.update(alg=_ALGORITHM, kid=self._kid, use="sig", key_ops=["verify"])
-        return {"keys": [key]}
+        found = []
+        for private_key_pem, kid in self._keys():
+            key = ECAlgorithm.to_jwk(_loaded(private_key_pem).public_key(), as_dict=True)
+            key.update(alg=_ALGORITHM, kid=kid, use="sig", key_ops=["verify"])
+            found.append(key)
+        return {"keys": found}
 
     def _checked(self, token: str, now: float) -> Claims:
-        if jwt.get_unverified_header(token).get("kid") != self._kid:
+        named = jwt.get_unverified_header(token).get("kid")
+        fitting = [private_key_pem for private_key_pem, kid in self._keys() if kid == named]
+        if not fitting:
             raise ValueError("another key")
         claims: dict[str, Any] = jwt.decode(
             token,
-            self._public,
+            _loaded(fitting[0]).public_key(),
             algorithms=[_ALGORITHM],
             audience=AUDIENCE,
             issuer=self._issuer,

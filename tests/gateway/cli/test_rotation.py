@@ -1,15 +1,20 @@
 """Secrets of ours get other values while what they protect goes on."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
+import jwt
 import pytest
 from pydantic import SecretStr
 
 from gateway import secrets
+from gateway.auth.issuer.errors import BadTokenError
+from gateway.auth.issuer.refresh import secret_from
+from gateway.auth.issuer.tokens import AccessTokens, TokenContents
 from gateway.cli.failures import CommandError
 from gateway.cli.rotated import Rotated
 from gateway.cli.rotation import (
@@ -19,6 +24,7 @@ from gateway.cli.rotation import (
     rotate,
     rotate_admin_key,
     rotate_secrets_key,
+    rotate_token_key,
 )
 from gateway.secrets import Keyring
 from gateway.settings import Settings
@@ -211,7 +217,7 @@ async def test_an_admin_key_whose_time_is_over_opens_nothing(tmp_path: Path) -> 
     assert keyring.admin_keys()[1:] == first
 
 
-@pytest.mark.parametrize("which", list(Rotated))
+@pytest.mark.parametrize("which", [Rotated.ADMIN_KEY, Rotated.SECRETS_KEY])
 async def test_one_from_the_environment_is_refused_with_what_to_do(
     tmp_path: Path, which: Rotated
 ) -> None:
@@ -255,3 +261,39 @@ async def test_second_factors_are_encrypted_anew_as_well(
     new = Seal(keyring.current.secrets_key)
     assert [new.open(user, "totp", bytes.fromhex(row["secret"])) for row in rows] == ["JBSWY3DP"]
     assert "no key opens second factor" in said[-1]
+
+
+async def test_sessions_outlive_the_key_that_signed_them(tmp_path: Path) -> None:
+    keyring = ring(tmp_path)
+    before = keyring.current
+    tokens = AccessTokens(
+        private_key_pem=before.jwt_private_key_pem,
+        kid=before.jwt_kid,
+        issuer="us",
+        keys=keyring.token_keys,
+    )
+    now = int(time.time())
+    contents = TokenContents(uuid4(), uuid4(), "ann@example.com", now, {}, {})
+    old = tokens.issue(contents, now)
+    meanwhile: list[str] = []
+
+    async def ask(_: float) -> None:
+        meanwhile.append(tokens.issue(contents, now))
+        assert len(tokens.jwks()["keys"]) == 2  # known before it signs
+
+    await rotate_token_key(tmp_path, 3600, quiet, ask)
+    new = tokens.issue(contents, now)
+    assert jwt.get_unverified_header(new)["kid"] != before.jwt_kid
+    for token in (old, *meanwhile, new):
+        assert tokens.verify(token, now).user_id == contents.user_id
+    forget(Settings(sandgate_data_dir=tmp_path), Rotated.SIGNING, quiet)
+    assert tokens.verify(new, now).user_id == contents.user_id
+    with pytest.raises(BadTokenError):
+        tokens.verify(old, now)
+
+
+async def test_refresh_tokens_go_on_through_every_key(tmp_path: Path) -> None:
+    first = secret_from(secrets.load_or_create_secrets(tmp_path).jwt_private_key_pem)
+    for _ in range(2):
+        await rotate_token_key(tmp_path, -1, quiet, at_once)
+        assert secrets.load_or_create_secrets(tmp_path).refresh_secret == first
