@@ -1,6 +1,7 @@
 """Who still needs which bytes: counted whoever removes what, and never collected too early."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -9,16 +10,27 @@ import pytest
 
 from gateway.store import uploads
 from gateway.store.database import SERVICE, Database, DatabaseError
+from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.uploads import Bounds
 from tests.support.factories import Person, make_api, make_feedback, make_upload, make_user
+from tests.support.one_database import one_database
 from tests.support.refusals import refusal
 
 DIGEST = "a" * 64
 OTHER = "b" * 64
 
 
+@pytest.fixture(scope="module")
+def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Emptied of files before each test."""
+    with one_database(postgres) as name:
+        yield name
+
+
 @pytest.fixture
-async def person(dsn: str) -> Person:
+async def person(dsn: str, owner: asyncpg.Connection) -> Person:
+    await owner.execute("delete from public.uploads")
+    await owner.execute("delete from private.blobs")
     return await make_user(dsn)
 
 
