@@ -77,7 +77,10 @@ def gateway_command(
     fd: Annotated[int | None, typer.Option(help="descriptor of the listener", hidden=True)] = None,
     run_dir: Annotated[
         Path | None,
-        typer.Option(help="directory of the sockets, when it is not the data directory's own"),
+        typer.Option(
+            help="directory of the sockets, when it is not the data directory's own",
+            readable=False,
+        ),
     ] = None,
     after: Annotated[
         int | None, typer.Option(help="process whose end to wait for", hidden=True)
@@ -104,7 +107,10 @@ def gateway_command(
 def manager_command(
     run_dir: Annotated[
         Path | None,
-        typer.Option(help="directory of the sockets, when it is not the data directory's own"),
+        typer.Option(
+            help="directory of the sockets, when it is not the data directory's own",
+            readable=False,
+        ),
     ] = None,
     client_uid: Annotated[
         list[int] | None, typer.Option(help="user whose gateway may connect, when not ours")
