@@ -1,6 +1,5 @@
 """What the gateway needs for people: sessions, an issuer, their files. Part of `wiring`."""
 
-import hashlib
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from gateway.store.auth_users import AuthUsers
 from gateway.store.database import Database
 from gateway.store.open_blobs import open_blobs
 from gateway.store.project import Project
-from gateway.store.sealing import Seal
+from gateway.store.sealing import Seals
 
 PROJECT_SECONDS = 8.0  # for one question to a project's Auth
 
@@ -67,7 +66,7 @@ def own_people(
         passwords=passwords,
         sessions=sessions,
         refresh_secret=secrets.refresh_secret or secret_from(secrets.jwt_private_key_pem),
-        seal=Seal(_factor_key(secrets)),
+        seal=Seals(keyring.secrets_keys),
         outbox=outbox,
         redirects=redirects_from(settings, public_url),
         admin_key=keyring.admin_keys,
@@ -78,11 +77,6 @@ def own_people(
         clock=time.time,
     )
     return People(sessions, issuer, jwks_route(tokens))
-
-
-def _factor_key(secrets: Secrets) -> bytes:
-    """For second factors: of a secret that is never rotated, or nobody could sign in after it."""
-    return hashlib.sha256(b"sandgate second factors\0" + secrets.key_hash_secret).digest()
 
 
 async def project_people(stack: AsyncExitStack, project: Project, database: Database) -> People:

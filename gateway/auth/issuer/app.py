@@ -25,7 +25,7 @@ from gateway.auth.issuer.service import Issuer, SessionCache
 from gateway.auth.issuer.tokens import AccessTokens
 from gateway.errors import SandgateError
 from gateway.store.auth_users import AuthUsers
-from gateway.store.sealing import Seal
+from gateway.store.sealing import Seal, Seals
 
 
 def build_issuer(
@@ -35,7 +35,7 @@ def build_issuer(
     passwords: Passwords,
     sessions: SessionCache,
     refresh_secret: bytes,
-    seal: Seal,
+    seal: Seal | Seals,
     clock: Callable[[], float],
     outbox: Outbox,
     redirects: Redirects,

@@ -21,7 +21,7 @@ from gateway.auth.issuer.granting import Granting
 from gateway.auth.issuer.service import SessionCache
 from gateway.store.auth_factors import FactorNameTakenError, StoredFactor, any_verified
 from gateway.store.auth_users import AuthSession, AuthTransaction, AuthUsers, Origin
-from gateway.store.sealing import Seal
+from gateway.store.sealing import Seal, Seals
 
 CHALLENGE_SECONDS = 300
 _FACTORS = 10
@@ -46,7 +46,7 @@ class Factors:
     users: AuthUsers
     granting: Granting
     sessions: SessionCache
-    seal: Seal
+    seal: Seal | Seals
     attempts: Attempts
     limits: AttemptLimits
 
