@@ -13,7 +13,7 @@ from gateway.operations.audit import safe_cell
 from sandbox.types import LogLine
 from tests.gateway.control.test_admin_routes import routes
 from tests.support.control import World
-from tests.support.factories import Person, add_member, make_api, make_tenant
+from tests.support.factories import Person, add_member, make_api, make_feedback, make_tenant
 from tests.support.problems import assert_problem
 
 WHY = {"reason": "they asked for it"}
@@ -29,6 +29,7 @@ async def log(world: World, **params: Any) -> list[dict[str, Any]]:
 
 Body = dict[str, Any]
 # every route of administrators that changes something, with a request that succeeds
+FEEDBACK = "0a0a0a0a-0000-4000-8000-000000000001"
 CHANGES: dict[str, Callable[[Person, str], tuple[str, Body, str]]] = {
     "PATCH /api/admin/users/{user_id}": lambda p, _: (
         f"/api/admin/users/{p.id}", {"is_admin": True, **WHY}, "user.set_admin"),
@@ -45,6 +46,8 @@ CHANGES: dict[str, Callable[[Person, str], tuple[str, Body, str]]] = {
         {"amount_nano_usd": 5, "idempotency_key": "k"}, "credit.grant"),
     "POST /api/admin/api-keys": lambda p, api: (
         "/api/admin/api-keys", {"tenant_id": p.tenant_id, "api_ids": [api]}, "key.create"),
+    "PATCH /api/admin/feedback/{feedback_id}": lambda *_: (
+        f"/api/admin/feedback/{FEEDBACK}", {"status": "closed"}, "feedback.answer"),
     "PUT /api/admin/switches/{switch}": lambda *_: (
         "/api/admin/switches/publishing", {"stopped": True, **WHY}, "switch.stop"),
     "POST /api/admin/users/{user_id}/impersonate": lambda p, _: (
@@ -66,6 +69,7 @@ async def test_every_change_by_an_administrator_is_an_entry(world: World) -> Non
     assert changing - ELSEWHERE == set(CHANGES), "the table has a row for each"
     person, admin = await world.person(), await world.person(is_admin=True)
     api = await make_api(world.database, person.tenant_id)
+    await make_feedback(world.database, person.id, id=FEEDBACK)
     for route, request in CHANGES.items():
         path, body, action = request(person, api.id)
         async with world.client(admin) as client:
