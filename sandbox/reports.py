@@ -11,13 +11,10 @@ from collections import deque
 from collections.abc import Callable, MutableMapping
 from importlib.metadata import version
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from sandbox.redaction import redact, redact_text
 from sandbox.types import USER_CODE
-
-if TYPE_CHECKING:
-    pass
 
 TAGS: Final = (
     "request_id", "trace_id", "user_id", "tenant_id", "api_id", "key_id", "version_id",

@@ -171,7 +171,6 @@ def _programs(
         (*manager_arguments(settings, run_dir), *users.manager_arguments),
         files.fresh_log(data_dir, "manager"),
         environment=MANAGER_ENVIRONMENT,
-        extra=report_environment(settings),
         stop_seconds=30,
     )
     worker = Program(

@@ -1,7 +1,7 @@
 """What holders of the admin key do to people, driven by the real Supabase auth client."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import bcrypt
 import pytest
@@ -15,6 +15,8 @@ from gateway.auth.issuer.totp import code_at
 from gateway.store.database import SERVICE, Database, Filter
 from gateway.store.postgres import PostgresDatabase
 from tests.support.issuer import ADMIN_KEY, SITE, RunningIssuer, bearer
+
+NOBODY = UUID(int=1)
 
 PASSWORD = "correct horse"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -247,11 +249,11 @@ async def test_a_lost_factor_is_taken_away(
 ROUTES = [
     ("GET", "/admin/users"),
     ("POST", "/admin/users"),
-    ("GET", f"/admin/users/{uuid4()}"),
-    ("PUT", f"/admin/users/{uuid4()}"),
-    ("DELETE", f"/admin/users/{uuid4()}"),
-    ("GET", f"/admin/users/{uuid4()}/factors"),
-    ("DELETE", f"/admin/users/{uuid4()}/factors/{uuid4()}"),
+    ("GET", f"/admin/users/{NOBODY}"),
+    ("PUT", f"/admin/users/{NOBODY}"),
+    ("DELETE", f"/admin/users/{NOBODY}"),
+    ("GET", f"/admin/users/{NOBODY}/factors"),
+    ("DELETE", f"/admin/users/{NOBODY}/factors/{NOBODY}"),
     ("POST", "/admin/generate_link"),
     ("POST", "/invite"),
 ]
