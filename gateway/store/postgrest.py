@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from gateway.errors import SandgateError
+from gateway.store.audit_context import told
 from gateway.store.database import (
     SERVICE,
     Database,
@@ -220,6 +221,7 @@ class PostgrestDatabase(Database):
                 **request.headers,
                 "Content-Type": "application/json",
                 **self._keys.headers(identity),
+                **_of_request(identity),
             },
             content=json_text(request.json) if request.http_method in ("POST", "PATCH") else None,
         )
@@ -279,3 +281,9 @@ def _filtered(built: Any, where: Sequence[Filter]) -> Any:
 def _check_names(names: Any) -> None:
     for name in names:
         check_name(name)
+
+
+def _of_request(identity: Identity) -> dict[str, str]:
+    """What audit entries say of the request, where the service may make some."""
+    context = told() if identity.role == "service_role" else None
+    return {} if context is None else {"X-Sandgate-Audit": context}
