@@ -126,7 +126,7 @@ async def housekeeping(database: Database) -> None:
 async def purge_files(database: Database, blobs: BlobStore) -> None:
     """Bytes of uploads that nobody has any more."""
     if gone := await collect(database, blobs):
-        log.info("files removed", quantity=gone)
+        log.info("files_removed", quantity=gone)
 
 
 async def purge_sessions(users: AuthUsers) -> None:

@@ -51,15 +51,15 @@ async def subject_of(request: Request, services: Control) -> Subject:
         return Admin()
     if token.startswith(PREFIX):
         raise ConsumerKeyError
-    return _marked(request, await services.sessions.verify(token))
+    person = await services.sessions.verify(token)
+    note(user_id=person.user_id)
+    return _marked(request, person)
 
 
 async def known(subject: Annotated[Subject, Depends(subject_of)]) -> Known:
     """Somebody, not Anonymous."""
     if isinstance(subject, Anonymous):
         raise UnauthorizedError
-    if isinstance(subject, User):
-        note(user_id=subject.user_id)
     return subject
 
 

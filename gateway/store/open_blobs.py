@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from gateway.settings import Settings
-from gateway.store.blob_bucket import open_bucket
 from gateway.store.blob_folder import BlobFolder
 from gateway.store.blobs import BlobStore
 
@@ -15,6 +14,9 @@ async def open_blobs(settings: Settings) -> AsyncIterator[BlobStore]:
     if settings.upload_bucket_url is None or settings.upload_bucket_key is None:
         yield BlobFolder(settings.data_dir / "uploads")
         return
+    # only then: it loads a client for HTTP
+    from gateway.store.blob_bucket import open_bucket
+
     key = settings.upload_bucket_key.get_secret_value()
     async with open_bucket(settings.upload_bucket_url, key) as bucket:
         yield bucket

@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.store.audit_context import AuditContext, of_request, tell
 from gateway.store.database import (
     ANONYMOUS,
     SERVICE,
@@ -392,16 +391,3 @@ async def test_both_ways_answer_the_same(
         here = await store.rpc(function, arguments, identity=SERVICE)
         there = await database.rpc(function, arguments, identity=SERVICE)
         assert json.dumps(here) == json.dumps(there)
-
-
-async def test_an_entry_of_the_log_says_which_request_it_was(store: Database, dsn: str) -> None:
-    person = await make_user(dsn)
-    arguments = {"p_user_id": person.id, "p_is_admin": True, "p_actor": None}
-    with of_request(AuditContext("request-of-this", "192.0.2.7")):
-        tell("they asked for it")
-        await store.rpc("set_admin", arguments, identity=SERVICE)
-    [entry] = await store.select(
-        "audit_log", where=[Filter("target_id", "eq", person.id)], identity=SERVICE
-    )
-    said = (entry["request_id"], entry["address"], entry["reason"])
-    assert said == ("request-of-this", "192.0.2.7", "they asked for it")

@@ -42,9 +42,10 @@ class Place:
         """The body with the text in this place."""
         made = deepcopy(body)
         at = made
-        for step, following in zip(self.way[:-1], self.way[1:], strict=True):
+        for depth, step in enumerate(self.way[:-1]):
             if isinstance(at, dict) and at.get(step) is None:
-                at[step] = [""] if isinstance(following, int) else {}
+                item: Json = {} if depth + 2 < len(self.way) else ""
+                at[step] = [item] if isinstance(self.way[depth + 1], int) else {}
             at = at[step]
         at[self.way[-1]] = text
         return made

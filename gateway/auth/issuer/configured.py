@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
-import httpx
-
-from gateway.auth.issuer.breaches import Breaches
 from gateway.auth.issuer.mail import Carrier, LogCarrier, SmtpCarrier
 from gateway.auth.issuer.people import Audit
 from gateway.auth.issuer.policy import PasswordPolicy
@@ -44,7 +41,11 @@ def policy_from(settings: Settings, stack: AsyncExitStack) -> PasswordPolicy:
         strength = Strength()
         stack.callback(strength.close)
         score = strength.score
-    if settings.password_breach_url:
+    if settings.password_breach_url:  # only then it loads a client for HTTP
+        import httpx
+
+        from gateway.auth.issuer.breaches import Breaches
+
         http = httpx.AsyncClient(limits=httpx.Limits(max_connections=20))
         stack.push_async_callback(http.aclose)
         breaches = Breaches(settings.password_breach_url, http)

@@ -2,10 +2,19 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from gateway.auth.issuer.breaches import Breaches
 from gateway.auth.issuer.errors import WeakPasswordError
 from gateway.auth.issuer.passwords import MIN_CHARACTERS, check_password
+
+
+class KnownPasswords(Protocol):
+    """A list of passwords that others have lost."""
+
+    async def has(self, password: str) -> bool:
+        """Whether it is on the list."""
+        ...
+
 
 Score = Callable[[str, Sequence[str]], Awaitable[int]]
 
@@ -17,7 +26,7 @@ class PasswordPolicy:
     min_characters: int = MIN_CHARACTERS
     min_score: int = 0
     score: Score | None = None
-    breaches: Breaches | None = None
+    breaches: KnownPasswords | None = None
 
     async def check(self, password: str, email: str) -> None:
         """Refuse what the policy forbids, with the reasons clients show."""

@@ -2,12 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import quote
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
 
+from gateway.operations.file_urls import url_key
+from gateway.operations.uploads import UploadParts
+from gateway.store.blob_folder import BlobFolder
 from tests.support.control import World
 from tests.support.factories import MadeApi, make_api
 from tests.support.openapi_walk import Json, Operation, Place, operations, places
@@ -68,7 +74,9 @@ class Bench:
         self._world = world
         self._values = {
             "api_id": api.id, "n": "1", "key_id": api.key.id, "tenant_id": tenant, "name": "TOKEN",
+            "ref": api.id, "switch": "publishing",
         }  # fmt: skip
+        self._unknown = str(UUID(int=1))
 
     async def send(
         self, client: httpx.AsyncClient, operation: Operation, place: Place, text: str
@@ -81,7 +89,7 @@ class Bench:
             query = f"?{place.way[0]}={encoded(text)}"
         path = operation.path
         for name in operation.parameters:
-            path = path.replace("{" + name + "}", encoded(values[name]))
+            path = path.replace("{" + name + "}", encoded(values.get(name, self._unknown)))
         body = place.put(operation.body, text) if place.part == "body" else operation.body
         headers = {b"content-type": b"application/json"}
         if place.part == "header":
@@ -103,8 +111,10 @@ def printable(text: str) -> bytes:
 
 
 @pytest.fixture
-async def bench(world: World) -> Bench:
+async def bench(world: World, tmp_path: Path) -> Bench:
     person = await world.person()
+    files = UploadParts(BlobFolder(tmp_path, keep_free=0), url_key(b"secret"), 10_000, 10_000)
+    world.app.state.control = replace(world.app.state.control, uploads=files)
     api = await make_api(world.database, person.tenant_id, name="bystander")
     async with world.client() as client:
         document = (await client.get("/api/openapi.json")).json()

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from gateway.errors import SandgateError
+from gateway.store.audit_context import AuditContext, of_request, tell
 from gateway.store.database import (
     ANONYMOUS,
     SERVICE,
@@ -119,6 +120,18 @@ async def test_a_person_is_sent_as_that_person() -> None:
         await ask(database, READ, PERSON)
         assert project.header("apikey") == "an.anon.key"
         assert project.header("authorization") == "bearer a.persons.token"
+
+
+async def test_what_the_log_says_of_a_request_is_sent_by_the_service_alone() -> None:
+    keys = ProjectKeys(JWT_KEY, "an.anon.key")
+    async with playing(ROWS, ROWS, keys=keys) as (project, database):
+        with of_request(AuditContext("r1", "192.0.2.7")):
+            tell("they asked")
+            await ask(database, READ)
+            context = {"request_id": "r1", "address": "192.0.2.7", "reason": "they asked"}
+            assert json.loads(project.header("x-sandgate-audit") or "") == context
+            await ask(database, READ, PERSON)
+            assert project.header("x-sandgate-audit") is None
 
 
 @pytest.mark.parametrize("identity", [ANONYMOUS, Identity("authenticated", "{}")])
