@@ -20,9 +20,28 @@ def say(text: str) -> None:
 
 def register(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> None:
     """Add every command of this kind."""
-    _register_backup(app, settings, run)
-    _register_tenant(app, settings, run)
-    _register_rotation(app, settings, run)
+
+    def run_here(action: Callable[[], Awaitable[None]]) -> None:
+        async def checked() -> None:
+            require_own_database(settings())
+            await action()
+
+        run(checked)
+
+    _register_backup(app, settings, run_here)
+    _register_tenant(app, settings, run_here)
+    _register_rotation(app, settings, run_here)
+
+
+def require_own_database(chosen: Settings) -> None:
+    """ProjectError where data is in a project: an empty database of ours would be looked after."""
+    from gateway.store.project import ProjectError, project_of
+
+    if project_of(chosen) is not None:
+        raise ProjectError(
+            "this command looks after the embedded database, and SUPABASE_URL is set; use the "
+            "project's own backups and tools, and keep secrets.json of the data directory"
+        )
 
 
 def _register_backup(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> None:

@@ -1,8 +1,8 @@
 """CPU per call with one worker and with two: more of them must not cost more for the same call.
 
-nginx is asked the same. What two workers share less is not the proxy's alone: on a machine that
-is full with either number, the kernel changes between more processes, and whoever is less busy
-does less at once.
+nginx is asked the same, and so are workers that count some calls ahead (`LIMIT_LEASE`). What two
+workers share less is not the proxy's alone: on a machine that is full with either number, the
+kernel changes between more processes, and whoever is less busy does less at once.
 """
 
 from contextlib import ExitStack
@@ -17,6 +17,7 @@ from tests.benchmarks.table import Bar, Report
 from tests.benchmarks.throughput import Way
 
 _SECTION = "workers, limits in Redis, nothing pinned"
+_LEASE = 64
 _TURNS = 5  # for one of the other sections: ratios of single turns lie far apart
 
 
@@ -29,26 +30,32 @@ def measure(rig: Rig, report: Report) -> None:
     with ExitStack() as stack:
         redis = stack.enter_context(free.redis())
         first, ours = _ours(free, stack, redis)
+        _, leased = _ours(free, stack, redis, lease=_LEASE)
         peer = _nginx(free, report, stack, redis, first)
-        _in_turns(free, [*ours, *peer])
-    report.add(*(way.row(_SECTION) for way in (*ours, *peer)))
+        _in_turns(free, [*ours, *leased, *peer])
+    report.add(*(way.row(_SECTION) for way in (*ours, *leased, *peer)))
     ratio = _ratio(ours)
     report.judge(
         Bar("CPU per call with two workers over that with one", ratio, 1.1),
         Bar("the same, at least", ratio, 0.9, at_most=False),
+        Bar(f"the same with LIMIT_LEASE={_LEASE}", _ratio(leased), 1.1),
     )
     if peer:
         report.judge(Bar("the same over nginx + lua's own", ratio / _ratio(peer), 1.1))
 
 
-def _ours(rig: Rig, stack: ExitStack, redis: Redis) -> tuple[Deployed, list[Way]]:
+def _ours(
+    rig: Rig, stack: ExitStack, redis: Redis, *, lease: int = 0
+) -> tuple[Deployed, list[Way]]:
     ways, every = [], []
     for number in (1, 2):
-        made = stack.enter_context(rig.ours("--workers", str(number), REDIS_URL=redis.url))
+        made = stack.enter_context(
+            rig.ours("--workers", str(number), REDIS_URL=redis.url, LIMIT_LEASE=str(lease))
+        )
         deployed = rig.deploy(made, "workers", apps.BARE)
         rig.pin(made)
         every.append(deployed)
-        name = _named("Sandgate", number)
+        name = _named("Sandgate", number) + ", leases" * bool(lease)
         ways.append(Way(name, deployed.url, deployed.key, gateway_pids(made)))
     return every[0], ways
 
