@@ -133,7 +133,7 @@ async def test_a_bound_that_changes_holds_for_the_next_call(path: DataPath) -> N
     desk = Desk()
     route, key = path.serve(desk.handle, settings=CallSettings(max_concurrency=1))
     calls = [ask(path, route.api_id, key, n) for n in range(2)]
-    await until(lambda: path.leases.waiting == 1)
+    await until(lambda: path.leases.waiting == 1 and desk.under_way != [])
     path.change(replace(route, settings=CallSettings()))
     desk.answer()
     await until(busy(desk, 1))
