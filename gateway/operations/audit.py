@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -125,10 +125,18 @@ def _filters(query: AuditQuery) -> list[Filter]:
     elif query.action is not None:
         where.append(Filter("action", "eq", query.action))
     if query.since is not None:
-        where.append(Filter("at", "gte", query.since.isoformat()))
+        where.append(Filter("at", "gte", _in_utc(query.since)))
     if query.until is not None:
-        where.append(Filter("at", "lt", query.until.isoformat()))
+        where.append(Filter("at", "lt", _in_utc(query.until)))
     return where
+
+
+def _in_utc(at: datetime) -> str:
+    """Databases know fewer time zones than there are offsets within a day."""
+    try:
+        return at.astimezone(UTC).isoformat()
+    except OverflowError:  # within hours of the first or the last year there is
+        return at.replace(tzinfo=UTC).isoformat()
 
 
 async def _lines(services: Services, query: AuditQuery) -> AsyncIterator[str]:

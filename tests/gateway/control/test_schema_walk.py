@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from gateway.operations.file_urls import url_key
+from gateway.operations.uploads import UploadParts
+from gateway.store.blob_folder import BlobFolder
 from tests.support.control import World
 from tests.support.factories import make_api, make_tenant
 from tests.support.issuer import served
@@ -47,8 +52,10 @@ async def names_of(world: World) -> tuple[Mapping[str, str], Mapping[str, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", list(GenerationMode))
 async def test_every_answer_is_one_that_the_document_knows(
-    world: World, mode: GenerationMode
+    world: World, mode: GenerationMode, tmp_path: Path
 ) -> None:
+    files = UploadParts(BlobFolder(tmp_path, keep_free=0), url_key(b"secret"), 10_000, 100_000)
+    world.app.state.control = replace(world.app.state.control, uploads=files)
     headers, values = await names_of(world)
     async with served(world.app) as url:
         await asyncio.to_thread(walk, url, mode, headers, values)
