@@ -20,6 +20,7 @@ LIMITS = {"memory": "memory limit", "pids": "process limit", "cpu": "cpu limit"}
 FREEZER = "freezer"  # a controller of its own in version 1, part of every group in version 2
 FREEZE_SECONDS = 2.0
 REMOVE_SECONDS = 5.0
+MAKE_SECONDS = 2.0
 PAUSE = 0.01
 CONFINE_LOOKS = 4
 TOP = "sandgate"
@@ -98,14 +99,24 @@ class Group:
         """Make it and set its limits; raises OSError and leaves nothing when one is refused."""
         try:
             for folder in self.folders:
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                if self._hierarchies.version == 2:
-                    enable(folder.parent)
-                folder.mkdir(exist_ok=True)
+                self._make(folder)
             self._write(settings_of(self._hierarchies.version, resources))
         except BaseException:
             self.remove()
             raise
+
+    def _make(self, folder: Path) -> None:
+        """The folder and those above it, which another installation may be giving back just now."""
+        deadline = time.monotonic() + MAKE_SECONDS
+        while True:
+            try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                if self._hierarchies.version == 2:
+                    enable(folder.parent)
+                return folder.mkdir(exist_ok=True)
+            except FileNotFoundError:
+                if time.monotonic() > deadline:
+                    raise
 
     def resize(self, resources: Resources) -> None:
         """Give it other limits; raises OSError when one is refused."""

@@ -27,6 +27,15 @@ sys.stdin.readline()
 look = "import os; print(os.sched_getaffinity(0))"
 subprocess.run([sys.executable, "-c", look], check=True)
 """
+GIVES_BACK_ITS_FOLDERS = """
+import sys
+from pathlib import Path
+from sandbox.runtimes.cgroup import Hierarchies, remove_installation
+places = Hierarchies(1, {place: Path(place) for place in sys.argv[1:]})
+print("begun", flush=True)
+while True:
+    remove_installation(places, "test-cgroup-other")
+"""
 BYTES = str(100 * 1024 * 1024)
 
 
@@ -118,6 +127,25 @@ def test_own_group_is_removed_with_all_that_runs_in_it() -> None:
         group.kill()
     group.remove()
     assert groups_of(hierarchies, "test-cgroup") == []
+
+
+def test_a_group_is_made_while_another_installation_gives_the_same_folders_back() -> None:
+    hierarchies = real()
+    with subprocess.Popen(
+        [sys.executable, "-c", GIVES_BACK_ITS_FOLDERS, *map(str, hierarchies.places)],
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        try:
+            assert other.stdout.readline() == b"begun\n"
+            for number in range(300):
+                group = group_of(hierarchies, "test-cgroup", f"b{os.getpid()}-{number}")
+                group.create(RESOURCES)
+                group.remove()
+                remove_installation(hierarchies, "test-cgroup")
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
 def test_removing_a_group_that_is_not_there_is_fine() -> None:
