@@ -2,7 +2,8 @@
 
 nginx is asked the same. What two workers share less is not the proxy's alone: on a machine that
 is full with either number, the kernel changes between more processes, and whoever is less busy
-does less at once.
+does less at once. So one worker is also asked by half of the callers: then each worker has as
+many in both cases, and what is left is what workers cost each other.
 """
 
 from contextlib import ExitStack
@@ -33,12 +34,14 @@ def measure(rig: Rig, report: Report) -> None:
         _warm(free, [*ours, *peer])
         for way in peer:
             way.pids[:] = family(way.pids[0])  # its workers are there now
-        _in_turns(free, [*ours, *peer])
-    report.add(*(way.row(_SECTION) for way in (*ours, *peer)))
+        half = Way(f"{ours[0].name}, half the callers", ours[0].url, ours[0].key, ours[0].pids)
+        _in_turns(free, [*ours, *peer], half)
+    report.add(*(way.row(_SECTION) for way in (*ours, half, *peer)))
     ratio = _ratio(ours)
     report.judge(
         Bar("CPU per call with two workers over that with one", ratio, 1.1),
         Bar("the same, at least", ratio, 0.9, at_most=False),
+        Bar("the same with as many callers for each worker", _ratio([half, ours[1]]), 1.1),
     )
     if peer:
         report.judge(Bar("the same over nginx + lua's own", ratio / _ratio(peer), 1.1))
@@ -78,8 +81,9 @@ def _warm(rig: Rig, ways: list[Way]) -> None:
         wrk.load(way.url, way.key, rig.connections, 1, rig.cores)  # compiled, connected, cached
 
 
-def _in_turns(rig: Rig, ways: list[Way]) -> None:
+def _in_turns(rig: Rig, ways: list[Way], half: Way) -> None:
     for _ in range(rig.rounds * _TURNS):
+        half.measure(rig, rig.connections // 2, 1)
         for way in ways:
             way.measure(rig, rig.connections, 1)
 

@@ -1,0 +1,1 @@
+"""From words to code that passed every gate. Knows no tenant, no table and no HTTP of ours."""
