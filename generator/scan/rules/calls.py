@@ -28,7 +28,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     for name in subject.of(ast.Name):
         if name.id in FORBIDDEN and name.id not in subject.imported:
             yield found("call_not_allowed", f"{name.id} may not be used", name)
-        elif name.id in _BY_NAME and not _is_called(subject, name):
+        elif name.id in _BY_NAME | {"open"} and not _is_called(subject, name):
             yield found("call_not_allowed", f"{name.id} may only be called", name)
     for call in subject.of(ast.Call):
         yield from _by_name(call)

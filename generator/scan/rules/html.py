@@ -4,13 +4,14 @@ import ast
 import re
 from collections.abc import Iterator
 
-from generator.scan.subject import Function, Subject, constant_text, found
+from generator.scan.subject import Function, Subject, argument, constant_text, found
 from generator.types import Finding
 
 RULES = {
     "html_without_escape": "Values put between tags without `html.escape`; a warning where the "
     "file answers no HTML.",
     "templates_without_escape": "A template environment that does not escape by itself.",
+    "template_from_variable": "A template whose text is not a constant.",
 }
 _TAG = re.compile(r"<\s{0,5}[/!]?[a-zA-Z]")
 _ESCAPES = frozenset({"html.escape", "markupsafe.escape", "urllib.parse.quote", "nh3.clean"})
@@ -32,6 +33,16 @@ def check(subject: Subject) -> Iterator[Finding]:
         if name in {"jinja2.Environment", "jinja2.Template"} and not _escapes(call):
             text = "pass autoescape=True"
             yield found("templates_without_escape", text, call)
+        is_made = name == "jinja2.Template" or name.endswith(".from_string")
+        if is_made and not _is_constant(subject, argument(call, 0, "source")):
+            yield found("template_from_variable", "a template is a constant text", call)
+
+
+def _is_constant(subject: Subject, node: ast.expr | None) -> bool:
+    if isinstance(node, ast.Name):
+        values = [value for _, value in subject.assigned.get(node.id, ())]
+        return bool(values) and all(constant_text(value) is not None for value in values)
+    return constant_text(node) is not None
 
 
 def _answers_html(subject: Subject) -> bool:

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from generator.contract import Storage
-from generator.scan.subject import Subject, found, words
+from generator.scan.subject import Subject, bound_names, found, words
 from generator.template import package_of, packages
 from generator.types import Finding
 
@@ -50,10 +50,12 @@ _NEVER = words(
     asyncio.get_running_loop operator.attrgetter operator.methodcaller io.open_code
     io.FileIO logging.config logging.handlers logging.FileHandler codecs.open
     pathlib.Path.home typing.get_type_hints tempfile.mktemp email.mime
+    string.Formatter pathlib.Path.cwd pathlib.PosixPath
     sqlite3.enable_callback_tracebacks pydantic.v1 pydantic.ImportString
     pydantic_core.core_schema jinja2.PackageLoader jinja2.FileSystemLoader
     jinja2.ModuleLoader functools.singledispatchmethod"""
 )
+_PACKAGES = frozenset({"os.path", "urllib.parse", "email.message", "fastapi.responses"})
 _MODULES = words(
     """builtins codeop ctypes code gc imp importlib inspect linecache marshal multiprocessing
     os pickle pkgutil posix pty resource runpy select selectors shelve shutil signal site
@@ -73,8 +75,12 @@ def check(subject: Subject) -> Iterator[Finding]:
             yield from _statement(subject, node)
     for attribute in subject.of(ast.Attribute):
         yield from _attribute(subject, attribute)
+    modules = {
+        name for node in subject.of(ast.Import) for one in node.names for name in bound_names(one)
+    }
+    modules |= {name for name, whole in subject.imported.items() if whole in _PACKAGES}
     for name in subject.of(ast.Name):
-        yield from _whole_module(subject, name)
+        yield from _whole_module(subject, name, modules)
 
 
 def allowed_modules(subject: Subject) -> frozenset[str]:
@@ -125,9 +131,9 @@ def _dotted(name: str, node: ast.AST) -> Iterator[Finding]:
         yield found("module_reached_through", f"{name} may not be reached", node)
 
 
-def _whole_module(subject: Subject, name: ast.Name) -> Iterator[Finding]:
-    """A module of which only parts are allowed, handed on as a whole."""
-    is_base = isinstance(subject.parents.get(name), ast.Attribute)
-    if subject.imported.get(name.id) in ONLY and not is_base:
+def _whole_module(subject: Subject, name: ast.Name, modules: set[str]) -> Iterator[Finding]:
+    """A module handed on under another name, through which more could be reached."""
+    is_module = name.id in modules and isinstance(name.ctx, ast.Load)
+    if is_module and not isinstance(subject.parents.get(name), ast.Attribute):
         text = f"{name.id} may be used for single names only, not as a whole"
         yield found("name_not_importable", text, name)

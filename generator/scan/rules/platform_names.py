@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from generator.contract import Contract
-from generator.scan.subject import Subject, bound_names, found
+from generator.scan.subject import Subject, bound_names, constant_text, found
 from generator.template import head
 from generator.types import Finding
 
@@ -34,6 +34,10 @@ def check(subject: Subject) -> Iterator[Finding]:
             yield from _used(subject, node, ours)
         if isinstance(node, ast.Attribute):
             yield from _changed(subject, node)
+        elif isinstance(node, ast.Call):
+            yield from _set_by_name(subject, node)
+        elif isinstance(node, ast.Subscript) and _is_scope(node):
+            yield found("platform_name_used", "the application belongs to the platform", node)
 
 
 @lru_cache(maxsize=64)
@@ -98,7 +102,30 @@ def _changed(subject: Subject, node: ast.Attribute) -> Iterator[Finding]:
             yield found("platform_name_used", "the application belongs to the platform", node)
             return
         root = root.value
-    if isinstance(node.ctx, ast.Load) or not isinstance(root, ast.Name):
-        return
-    if root.id in subject.imported or root.id in _OPEN:
-        yield found("library_changed", f"{root.id} may not be changed", node)
+    if not isinstance(node.ctx, ast.Load) and _is_foreign(subject, root):
+        yield found("library_changed", "what is imported or given may not be changed", node)
+
+
+def _is_foreign(subject: Subject, root: ast.AST) -> bool:
+    """Something imported, an object of the platform, or the class of whatever it is."""
+    if isinstance(root, ast.Call):
+        return isinstance(root.func, ast.Name) and root.func.id == "type"
+    return isinstance(root, ast.Name) and (root.id in subject.imported or root.id in _OPEN)
+
+
+def _set_by_name(subject: Subject, call: ast.Call) -> Iterator[Finding]:
+    names = {"setattr", "delattr"}
+    if isinstance(call.func, ast.Name) and call.func.id in names and call.args:
+        root: ast.AST = call.args[0]
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        if _is_foreign(subject, root):
+            yield found("library_changed", "what is imported or given may not be changed", call)
+
+
+def _is_scope(node: ast.Subscript) -> bool:
+    return (
+        isinstance(node.value, ast.Attribute)
+        and node.value.attr == "scope"
+        and constant_text(node.slice) in {"app", "router", "root_path"}
+    )
