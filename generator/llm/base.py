@@ -52,6 +52,14 @@ class ToolResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Echo:
+    """What a model said as it came, thinking included; only this model may get it back."""
+
+    model: str
+    blocks: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One turn of a conversation: what a person or a tool said, or what the model did."""
 
@@ -59,6 +67,7 @@ class Turn:
     text: str = ""
     uses: tuple[ToolUse, ...] = ()
     results: tuple[ToolResult, ...] = ()
+    echo: Echo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,12 @@ class Answer:
     model: str
     usage: Usage = Usage()
     nano_usd: int = 0
+    echo: Echo | None = None
+
+    @property
+    def turn(self) -> Turn:
+        """It as the model's turn, to go on from; better than one made by hand, for the echo."""
+        return Turn("assistant", self.text, self.uses, echo=self.echo)
 
 
 class Model(Protocol):
