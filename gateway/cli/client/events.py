@@ -9,8 +9,8 @@ from typing import Any
 from gateway.cli.client.failures import CommandError, UnreachableError
 from gateway.cli.client.session import Session
 
-TRIES = 5  # in a row without an event
-PAUSE_SECONDS = 1.0
+TRIES = 10  # in a row without an event
+PAUSE_SECONDS = 0.3
 OVER = frozenset({"succeeded", "failed", "cancelled"})
 
 
