@@ -12,6 +12,7 @@ from gateway.auth.subject import User
 from gateway.control.leak_desk import LeakDesk
 from gateway.control.peers import Peers
 from gateway.metrics import Metrics
+from gateway.operations.chat import Assistants
 from gateway.operations.health import Probe
 from gateway.operations.ports import Services
 from gateway.operations.public_numbers import PublicNumbers
@@ -42,6 +43,7 @@ class ControlServices:
     peers: Peers | None = None
     leaks: LeakDesk = field(default_factory=LeakDesk)
     uploads: UploadParts | None = None
+    assistants: Assistants | None = None
     numbers: PublicNumbers = field(default_factory=PublicNumbers)
     started_at: float = field(default_factory=time.monotonic)
 

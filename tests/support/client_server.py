@@ -9,7 +9,7 @@ from uuid import uuid4
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from tests.support import client_tenants
+from tests.support import client_jobs, client_tenants
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 
@@ -23,6 +23,7 @@ class World:
     keys: list[dict[str, Any]] = field(default_factory=list)
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
     tenants: client_tenants.Tenants = field(default_factory=client_tenants.Tenants)
+    jobs: client_jobs.Jobs = field(default_factory=client_jobs.Jobs)
     packages: list[str] = field(default_factory=list)
     restart_failure: str = ""
     refresh_tokens: set[str] = field(default_factory=set)
@@ -115,6 +116,7 @@ def application(world: World) -> FastAPI:
     add_keys(app, world)
     add_secrets(app, world)
     client_tenants.add_routes(app, lambda: world.tenants)
+    client_jobs.add_routes(app, lambda: world.jobs, world.make_api)
     return app
 
 

@@ -17,6 +17,7 @@ from gateway.store.bundles import BundleStore
 from gateway.store.database import Database
 from tests.support.factories import Person, make_user
 from tests.support.sandboxes import MemorySandboxes
+from tests.support.scripted_turns import OneAssistant
 
 ADMIN_KEY = "the-admin-key-of-this-test"
 KEY_SECRET = b"secret for the hashes of keys"
@@ -73,6 +74,7 @@ class World:
         self.changes = RecordedChanges()
         self.mail = KeptMail()
         self.sessions = KnownSessions()
+        self.assistants = OneAssistant(None)
         self.limiter = MemoryLimiter(lambda: self.now)
         self.bundles = BundleStore(database, SECRETS_KEY)
         self.services = Services(
@@ -93,6 +95,7 @@ class World:
                 admin_key=ADMIN_KEY,
                 metrics=Metrics(),
                 version="0.0.1",
+                assistants=self.assistants,
             )
         )
 

@@ -7,6 +7,7 @@ from gateway.cli.client import (
     admin_log,
     apis,
     deploy,
+    generate,
     isolation,
     money,
     people,
@@ -25,6 +26,8 @@ def register(app: typer.Typer) -> None:
     app.command("whoami")(account.whoami)
     app.command("logout")(account.logout)
     app.command("deploy")(deploy.deploy)
+    app.command("generate")(generate.generate)
+    app.command("edit")(generate.edit)
     app.command("apis")(apis.list_apis)
     app.add_typer(keys_app, name="keys")
     app.add_typer(admin_log.app, name="admin")

@@ -1,6 +1,7 @@
 """One server over HTTP: send a request, and turn what is not an answer into a failure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -98,10 +99,31 @@ class Server:
                 "It may still be at work: look with `sandgate apis`.",
             ) from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise UnreachableError(
-                f"{self.url} does not answer ({error})",
-                "Start it with `sandgate serve`, or sign in elsewhere with `sandgate login --url`.",
-            ) from error
+            raise self._away(error) from error
+
+    @contextmanager
+    def streaming(self, path: str, token: str, seen: int) -> Iterator[Iterator[str]]:
+        """Lines of an event stream as they come; UnreachableError when it breaks off."""
+        headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+        if seen:
+            headers["Last-Event-ID"] = str(seen)
+        timeout = httpx.Timeout(SECONDS, connect=10)
+        try:
+            with self._http.stream(
+                "GET", self.url + path, headers=headers, timeout=timeout
+            ) as response:
+                if not response.is_success:
+                    response.read()
+                    content(response)  # raises what it stands for
+                yield response.iter_lines()
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> UnreachableError:
+        return UnreachableError(
+            f"{self.url} does not answer ({error})",
+            "Start it with `sandgate serve`, or sign in elsewhere with `sandgate login --url`.",
+        )
 
 
 def content(response: httpx.Response) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """A signed-in session: sign in, stay signed in, send requests as that person, sign out."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -12,6 +12,7 @@ from gateway.cli.client.failures import CommandError, NotLoggedInError
 from gateway.cli.client.second_factor import AskCode, confirmed
 from gateway.cli.client.server import SECONDS, Server, content, unlike_sandgate
 
+Item = TypeVar("Item")
 PAGE = 200
 _TOKEN = "/auth/v1/token?grant_type="  # noqa: S105 - a path
 _LOGOUT = "/auth/v1/logout?scope=local"  # this session, not those on other machines
@@ -47,6 +48,15 @@ class Session:
         if not response.is_success:
             content(response)  # raises what it stands for
         return response.text
+
+    def lines(
+        self, path: str, seen: int, read: Callable[[Iterator[str]], Iterator[Item]]
+    ) -> Iterator[Item]:
+        """What `read` makes of the lines of an event stream, behind the event of this number."""
+        if self._credentials.has_expired(time.time()):
+            self._refresh()
+        with self._server.streaming(path, self._credentials.access_token, seen) as lines:
+            yield from read(lines)
 
     def _asked(
         self,

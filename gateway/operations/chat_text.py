@@ -1,0 +1,15 @@
+"""The assistant's Markdown as HTML that can do nothing: no tags of its own, no images, no links.
+
+Whatever a model writes may have been put into its mouth. An address in it is shown, and never
+fetched or followed by itself.
+"""
+
+from markdown_it import MarkdownIt
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("table")
+_MARKDOWN.disable(["image", "link", "autolink", "reference", "html_inline", "html_block", "entity"])
+
+
+def rendered(text: str) -> str:
+    """HTML of a fixed set of tags without attributes that name an address."""
+    return str(_MARKDOWN.render(text))

@@ -1,0 +1,1 @@
+"""System texts, ours alone: no text of a user ever stands in them."""
