@@ -15,6 +15,7 @@ NOTE = {
     },
     "required": ["id", "text", "size"],
 }
+HEYHEY = {"said": "HEYHEY"}
 NEW_NOTE = {
     "type": "object",
     "properties": {"text": {"type": "string", "minLength": 1, "maxLength": 200}},
@@ -123,9 +124,8 @@ def notes() -> dict[str, Any]:
             "shout",
             "GET",
             "/shout",
-            example(
-                "shouts", "/shout", query={"text": "hey", "times": "2"}, response={"said": "HEYHEY"}
-            ),
+            example("shouts", "/shout", query={"text": "hey", "times": "2"}, response=HEYHEY),
+            example("shouts once", "/shout", query={"text": "you"}, response={"said": "YOU"}),
             parameters=[
                 parameter("text", "query", {"type": "string", "maxLength": 100}, True),
                 parameter("times", "query", {"type": "integer", "minimum": 1, "maximum": 10}),
