@@ -14,6 +14,7 @@ from tests.support.gate_contracts import contract, example, operation, parameter
 from tests.support.trusted_stage import TrustedStage
 
 
+@pytest.mark.slow
 async def test_generated_calls_find_what_examples_do_not() -> None:
     """Good code passes; then one child serves another round, with code that is not."""
     bad = SAID.replace("text.upper()", "text.upper() * (1 // (len(text) != 0))")
