@@ -184,6 +184,32 @@ def test_what_is_not_narrowed_still_takes_everything(old: Any, new: Any, value: 
         assert not schemas.problem(value, new)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({}, {"type": "string"}),
+        ({"type": "number"}, {"type": "integer"}),
+        ({"type": ["string", "null"]}, {"type": "string"}),
+        ({}, {"enum": [1]}),
+        ({"enum": [1, True]}, {"enum": [1]}),
+        ({}, {"minimum": 0}),
+        ({"minimum": 0}, {"minimum": 1}),
+        ({"maxLength": 9}, {"maxLength": 8}),
+        ({}, {"pattern": "a"}),
+        ({}, {"format": "email"}),
+        ({}, {"required": ["a"]}),
+        ({}, {"additionalProperties": False}),
+        ({"items": {}}, {"items": {"type": "string"}}),
+        ({"properties": {"a": {}}}, {"properties": {"a": {"maximum": 1}}}),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, {"anyOf": [{"type": "string"}]}),
+        (True, False),
+    ],
+)
+def test_what_takes_less_is_narrower_and_the_other_way_round_is_not(old: Any, new: Any) -> None:
+    assert list(narrowed(old, new))
+    assert list(narrowed(new, old)) == []
+
+
 @settings(max_examples=30, deadline=None)
 @given(SCHEMAS)
 def test_nothing_is_narrower_than_itself(schema: Any) -> None:

@@ -64,7 +64,7 @@ import socket, subprocess, sys
 from generator.fuzz_child import _refuse
 sys.addaudithook(_refuse)
 for attempt in (
-    lambda: socket.create_connection(("127.0.0.1", 9)),
+    lambda: socket.socket().connect(("127.0.0.1", 9)),
     lambda: socket.getaddrinfo("example.com", 80),
     lambda: subprocess.Popen(["true"]),
 ):
