@@ -11,8 +11,12 @@ from uuid import UUID
 from gateway.cli.admin import running_postgres
 from gateway.cli.backup import Say, explained, fresh, size_text
 from gateway.cli.failures import CommandError
+from gateway.cli.tenant_files import take_away, write_files
 from gateway.settings import Settings
+from gateway.store.blobs import BlobStore
 from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.open_blobs import open_blobs
+from gateway.store.postgres import PostgresDatabase
 from gateway.store.tenant_data import Holdings, TenantData
 
 _DEFLATED = zipfile.ZIP_DEFLATED
@@ -27,6 +31,9 @@ tenant.json   which tenant, when, by which release
 data/         one file a table: a list of rows (JSON) or rows with a line of names (CSV);
               times in UTC, money in nano-USD
 code/         <slug>/v<n>.py, the code of each version of each API
+files/        what was uploaded, each named by its SHA-256, which is `digest` in
+              data/uploads.json; check them with: cd files && sha256sum -c SHA256SUMS.
+              What was lost before is listed in MISSING
 
 Not in here, because nobody can read them: keys (only hashes are stored) and the values of
 secrets (their names are in data/api_secrets.json).
@@ -38,12 +45,13 @@ async def export_tenant(
 ) -> None:
     """Write a ZIP with all of it; it is there whole, or not at all."""
     with explained(target, "nothing was exported"):
-        async with running_postgres(settings.data_dir) as server:
-            await write_export(server, tenant_id, target, overwrite=overwrite, say=say)
+        async with running_postgres(settings.data_dir) as server, open_blobs(settings) as blobs:
+            await write_export(server, blobs, tenant_id, target, overwrite=overwrite, say=say)
 
 
 async def write_export(
     server: EmbeddedPostgres,
+    blobs: BlobStore,
     tenant_id: UUID,
     target: Path,
     *,
@@ -71,6 +79,7 @@ async def write_export(
                 archive.writestr(f"code/{code.slug}/v{code.n}.py", code.code)
                 versions += 1
             say(f"  code/  {versions} versions")
+            await write_files(archive, await data.files(tenant_id), blobs, say)
 
 
 async def delete_tenant(
@@ -82,12 +91,13 @@ async def delete_tenant(
     say: Say,
 ) -> None:
     """Delete it after its name was typed; may be repeated when it was cut off."""
-    async with running_postgres(settings.data_dir) as server:
-        await erase(server, tenant_id, person=person, confirm=confirm, say=say)
+    async with running_postgres(settings.data_dir) as server, open_blobs(settings) as blobs:
+        await erase(server, blobs, tenant_id, person=person, confirm=confirm, say=say)
 
 
 async def erase(
     server: EmbeddedPostgres,
+    blobs: BlobStore,
     tenant_id: UUID,
     *,
     person: bool,
@@ -113,6 +123,10 @@ async def erase(
         while some := await data.blank_paths(tenant_id):
             blanked += some
             say(f"  paths taken out of {blanked} calls")
+    async with await PostgresDatabase.connect(
+        server.socket_dir, database=database, connections=1
+    ) as store:
+        await take_away(store, blobs, say)
     say(KEPT)
 
 
@@ -138,7 +152,8 @@ def _consequences(found: Holdings) -> list[str]:
     lines = [
         f"{found.kind} tenant {found.name} ({found.id}), owner {found.owner or 'unknown'}",
         f"deleted: {found.apis} APIs with code, versions, data and secrets; {found.keys} keys; "
-        f"{found.members} memberships; the paths of {found.calls} calls",
+        f"{found.members} memberships; {found.files} files that were uploaded; the paths of "
+        f"{found.calls} calls",
     ]
     if found.kind == "personal":
         lines.append(

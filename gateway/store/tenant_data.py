@@ -48,7 +48,8 @@ select tenant.id, tenant.name, tenant.kind, coalesce(profile.email, '') as owner
        (select count(*) from public.apis where tenant_id = $1) as apis,
        (select count(*) from public.consumer_api_keys where tenant_id = $1) as keys,
        (select count(*) from public.tenant_members where tenant_id = $1) as members,
-       (select count(*) from public.api_usage where tenant_id = $1) as calls
+       (select count(*) from public.api_usage where tenant_id = $1) as calls,
+       (select count(*) from public.uploads where tenant_id = $1) as files
   from public.tenants as tenant
   left join public.user_profiles as profile on profile.id = tenant.owner_id
  where tenant.id = $1
@@ -81,6 +82,15 @@ class Holdings:
     keys: int
     members: int
     calls: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The content of an upload, or of several that are the same."""
+
+    digest: str
+    media_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +193,16 @@ class TenantData:
                 prefetch=10,
             ):
                 yield Code(row["slug"], row["n"], row["code"])
+
+    async def files(self, tenant_id: UUID) -> list[File]:
+        """Each content that was uploaded, once."""
+        with translated():
+            rows = await self._connection.fetch(
+                "select digest, min(media_type) as media_type from public.uploads"
+                " where tenant_id = $1 group by digest order by digest",
+                tenant_id,
+            )
+        return [File(row["digest"], row["media_type"]) for row in rows]
 
     async def erase(self, tenant_id: UUID, *, person: bool) -> dict[str, Any]:
         """Delete it, or the person it belongs to; answers what went."""

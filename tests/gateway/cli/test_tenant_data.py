@@ -17,6 +17,7 @@ import pytest
 from gateway.cli.failures import CommandError
 from gateway.cli.tenant_data import erase, write_export
 from gateway.store.archive import BackupError
+from gateway.store.blob_folder import BlobFolder
 from gateway.store.database import SERVICE
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.kv import KvStore
@@ -46,10 +47,12 @@ class Scene:
     team: str
     api: MadeApi
     other: MadeApi
+    blobs: BlobFolder
 
     async def export(self, target: Path, tenant_id: str) -> dict[str, bytes]:
         await write_export(
             self.server,
+            self.blobs,
             UUID(tenant_id),
             target,
             overwrite=False,
@@ -64,6 +67,7 @@ class Scene:
         said: list[str] = []
         await erase(
             self.server,
+            self.blobs,
             UUID(tenant_id),
             person=person,
             confirm=lambda _: typed,
@@ -75,7 +79,11 @@ class Scene:
 
 @pytest.fixture
 async def scene(
-    postgres: EmbeddedPostgres, database_name: str, database: PostgresDatabase, dsn: str
+    postgres: EmbeddedPostgres,
+    database_name: str,
+    database: PostgresDatabase,
+    dsn: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Scene:
     person, stranger = [await make_user(dsn) for _ in range(2)]
     team = await make_tenant(database, person, name="Ant & Sons")
@@ -93,7 +101,8 @@ async def scene(
     ]
     await database.rpc("record_usage", {"p_calls": calls}, identity=SERVICE)
     await add_usage_day(dsn, api)
-    return Scene(postgres, database_name, person, team, api, other)
+    blobs = BlobFolder(tmp_path_factory.mktemp("uploads"), keep_free=0)
+    return Scene(postgres, database_name, person, team, api, other, blobs)
 
 
 def rows(content: bytes) -> list[dict[str, str]]:
