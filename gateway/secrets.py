@@ -259,14 +259,18 @@ def _write(path: Path, values: dict[str, Any]) -> None:
     """Whole or absent, also when the machine loses power meanwhile."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
-    with open(fresh, "x", opener=_private) as file:
-        json.dump(values, file, indent=2)
-        file.flush()
-        if path.exists():  # the gateway's, when root writes it
-            owner = path.stat()
-            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with open(fresh, "x", opener=_private) as file:
+            json.dump(values, file, indent=2)
+            file.flush()
+            if path.exists():  # the gateway's, when root writes it
+                owner = path.stat()
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

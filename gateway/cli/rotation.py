@@ -18,6 +18,7 @@ from gateway.auth.issuer.tokens import ACCESS_SECONDS
 from gateway.cli import first_run
 from gateway.cli.admin import running_postgres
 from gateway.cli.backup import Say
+from gateway.cli.disks import explained
 from gateway.cli.failures import CommandError
 from gateway.cli.files import write_private
 from gateway.cli.rotated import Rotated
@@ -28,6 +29,8 @@ from gateway.store.resealing import Resealed, reseal
 from gateway.store.resealing_factors import reseal_factors
 
 SPREAD_SECONDS = 4 * secrets.LOOK_SECONDS  # then every gateway knows both values
+
+_OUTCOME = "what was good is good as before, and the same command goes on"
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -51,6 +54,11 @@ _NAMES = {
 async def rotate(settings: Settings, which: Rotated, overlap: float | None, say: Say) -> None:
     """From wherever an earlier attempt came to, to the end."""
     _require_own(settings, which)
+    with explained(settings.data_dir, _OUTCOME):
+        await _rotate(settings, which, overlap, say)
+
+
+async def _rotate(settings: Settings, which: Rotated, overlap: float | None, say: Say) -> None:
     if which is not Rotated.SECRETS_KEY:
         is_admin = which is Rotated.ADMIN_KEY
         work, usual = (rotate_admin_key, 86400) if is_admin else (rotate_token_key, ACCESS_SECONDS)
@@ -137,7 +145,9 @@ def forget(settings: Settings, which: Rotated, say: Say) -> None:
             "secrets may still be encrypted under the old key; finish with: "
             "sandgate rotate-secret secrets-key --overlap 0"
         )
-    if not secrets.forget(settings.data_dir, *_NAMES[which]):
+    with explained(settings.data_dir, _OUTCOME):
+        had_one = secrets.forget(settings.data_dir, *_NAMES[which])
+    if not had_one:
         raise CommandError(f"there is no old {which} that is still good")
     say(f"the old {which} is good no more")
 

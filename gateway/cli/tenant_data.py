@@ -9,7 +9,8 @@ from pathlib import Path
 from uuid import UUID
 
 from gateway.cli.admin import running_postgres
-from gateway.cli.backup import Say, explained, fresh, size_text
+from gateway.cli.backup import Say, fresh, size_text
+from gateway.cli.disks import explained
 from gateway.cli.failures import CommandError
 from gateway.cli.tenant_files import take_away, write_files
 from gateway.settings import Settings
@@ -44,7 +45,7 @@ async def export_tenant(
     settings: Settings, tenant_id: UUID, target: Path, *, overwrite: bool, say: Say
 ) -> None:
     """Write a ZIP with all of it; it is there whole, or not at all."""
-    with explained(target, "nothing was exported"):
+    with explained(target, "nothing was exported", settings.data_dir):
         async with running_postgres(settings.data_dir) as server, open_blobs(settings) as blobs:
             await write_export(server, blobs, tenant_id, target, overwrite=overwrite, say=say)
 
@@ -91,8 +92,9 @@ async def delete_tenant(
     say: Say,
 ) -> None:
     """Delete it after its name was typed; may be repeated when it was cut off."""
-    async with running_postgres(settings.data_dir) as server, open_blobs(settings) as blobs:
-        await erase(server, blobs, tenant_id, person=person, confirm=confirm, say=say)
+    with explained(settings.data_dir, "repeat the command to finish"):
+        async with running_postgres(settings.data_dir) as server, open_blobs(settings) as blobs:
+            await erase(server, blobs, tenant_id, person=person, confirm=confirm, say=say)
 
 
 async def erase(

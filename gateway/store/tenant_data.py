@@ -138,9 +138,14 @@ class TenantData:
     @asynccontextmanager
     async def moment(self) -> AsyncIterator[None]:
         """All that is read inside is of one moment."""
+        transaction = self._connection.transaction(isolation="repeatable_read", readonly=True)
         with translated():
-            async with self._connection.transaction(isolation="repeatable_read", readonly=True):
-                yield
+            await transaction.start()
+        try:
+            yield  # what fails here is not the database's
+        finally:
+            with translated():
+                await transaction.rollback()
 
     async def tables(self) -> list[Table]:
         """Tables with something of tenants, in a fixed order of tables and rows."""
