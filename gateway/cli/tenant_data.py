@@ -2,7 +2,8 @@
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +16,14 @@ from gateway.cli.failures import CommandError
 from gateway.cli.tenant_files import take_away, write_files
 from gateway.settings import Settings
 from gateway.store.blobs import BlobStore
-from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.database import Database
 from gateway.store.open_blobs import open_blobs
 from gateway.store.postgres import PostgresDatabase
-from gateway.store.tenant_data import Holdings, TenantData
+from gateway.store.project import project_of
+from gateway.store.project_auth import ProjectAuth
+from gateway.store.tenant_data import TenantData
+from gateway.store.tenant_data_project import ProjectTenantData
+from gateway.store.tenant_tables import Holdings, TenantStore
 
 _DEFLATED = zipfile.ZIP_DEFLATED
 _AS_CSV = {"api_usage", "usage_days", "ledger"}  # long ones
@@ -26,8 +31,9 @@ KEPT = (
     "kept for the books: ledger entries and balances, calls without their paths and sums by day "
     "(the ledger is checked against them), and the audit log"
 )
-_README = """Everything that Sandgate has of one tenant, of one moment.
-
+_TITLE = "Everything that Sandgate has of one tenant"
+_SECONDS = 120.0  # for one statement
+_README = """\
 tenant.json   which tenant, when, by which release
 data/         one file a table: a list of rows (JSON) or rows with a line of names (CSV);
               times in UTC, money in nano-USD
@@ -46,25 +52,41 @@ async def export_tenant(
 ) -> None:
     """Write a ZIP with all of it; it is there whole, or not at all."""
     with explained(target, "nothing was exported", settings.data_dir):
-        async with running_postgres(settings.data_dir) as server, open_blobs(settings) as blobs:
-            await write_export(server, blobs, tenant_id, target, overwrite=overwrite, say=say)
+        async with opened(settings) as (data, _), open_blobs(settings) as blobs:
+            await write_export(data, blobs, tenant_id, target, overwrite=overwrite, say=say)
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[tuple[TenantStore, Database]]:
+    """The tenants of the project, or of our own database, which runs meanwhile."""
+    project = project_of(settings)
+    if project is not None:
+        async with project.database(connections=1, seconds=_SECONDS) as theirs:
+            yield ProjectTenantData(theirs, ProjectAuth(project)), theirs
+        return
+    async with (
+        running_postgres(settings.data_dir) as server,
+        TenantData.connect(server) as data,
+        await PostgresDatabase.connect(server.socket_dir, connections=1) as ours,
+    ):
+        yield data, ours
 
 
 async def write_export(
-    server: EmbeddedPostgres,
+    data: TenantStore,
     blobs: BlobStore,
     tenant_id: UUID,
     target: Path,
     *,
     overwrite: bool,
     say: Say,
-    database: str = "postgres",
 ) -> None:
-    """The same from a server that runs."""
-    async with TenantData.connect(server, database) as data, data.moment():
+    """The same from a database that is open."""
+    async with data.moment():
         found = _found(await data.holdings(tenant_id), tenant_id)
         with fresh(target, overwrite) as file, zipfile.ZipFile(file, "w", _DEFLATED) as archive:
-            archive.writestr("README.txt", _README)
+            moment = "of one moment" if data.is_of_one_moment else "read page by page"
+            archive.writestr("README.txt", f"{_TITLE}, {moment}.\n\n{_README}")
             archive.writestr("tenant.json", json.dumps(_about(found), indent=2) + "\n")
             for table in await data.tables():
                 as_csv = table.name in _AS_CSV
@@ -93,42 +115,38 @@ async def delete_tenant(
 ) -> None:
     """Delete it after its name was typed; may be repeated when it was cut off."""
     with explained(settings.data_dir, "repeat the command to finish"):
-        async with running_postgres(settings.data_dir) as server, open_blobs(settings) as blobs:
-            await erase(server, blobs, tenant_id, person=person, confirm=confirm, say=say)
+        async with opened(settings) as (data, database), open_blobs(settings) as blobs:
+            await erase(data, database, blobs, tenant_id, person=person, confirm=confirm, say=say)
 
 
 async def erase(
-    server: EmbeddedPostgres,
+    data: TenantStore,
+    database: Database,
     blobs: BlobStore,
     tenant_id: UUID,
     *,
     person: bool,
     confirm: Callable[[str], str],
     say: Say,
-    database: str = "postgres",
 ) -> None:
-    """The same on a server that runs."""
-    async with TenantData.connect(server, database) as data:
-        found = await data.holdings(tenant_id)
-        if found is None and await data.was_there(tenant_id):
-            say("this tenant was deleted before; finishing what is left")
-        else:
-            found = _found(found, tenant_id)
-            _require_fitting(found, person=person)
-            for line in _consequences(found):
-                say(line)
-            if confirm(f"To delete it for ever, type its name ({found.name})") != found.name:
-                raise CommandError("that is not its name; nothing was deleted")
-            await data.erase(tenant_id, person=person)
-            say("deleted; its keys stop within a second, its sandboxes within a minute")
-        blanked = 0
-        while some := await data.blank_paths(tenant_id):
-            blanked += some
-            say(f"  paths taken out of {blanked} calls")
-    async with await PostgresDatabase.connect(
-        server.socket_dir, database=database, connections=1
-    ) as store:
-        await take_away(store, blobs, say)
+    """The same in a database that is open."""
+    found = await data.holdings(tenant_id)
+    if found is None and await data.was_there(tenant_id):
+        say("this tenant was deleted before; finishing what is left")
+    else:
+        found = _found(found, tenant_id)
+        _require_fitting(found, person=person)
+        for line in _consequences(found):
+            say(line)
+        if confirm(f"To delete it for ever, type its name ({found.name})") != found.name:
+            raise CommandError("that is not its name; nothing was deleted")
+        await data.erase(tenant_id, person=person)
+        say("deleted; its keys stop within a second, its sandboxes within a minute")
+    blanked = 0
+    while some := await data.blank_paths(tenant_id):
+        blanked += some
+        say(f"  paths taken out of {blanked} calls")
+    await take_away(database, blobs, say)
     say(KEPT)
 
 

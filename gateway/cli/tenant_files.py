@@ -10,7 +10,7 @@ from gateway.operations.blob_collection import collect
 from gateway.store import uploads
 from gateway.store.blobs import BlobMissingError, BlobStore, StorageUnavailableError
 from gateway.store.database import Database
-from gateway.store.tenant_data import File
+from gateway.store.tenant_tables import File
 
 FOLDER = "files"
 SUMS = f"{FOLDER}/SHA256SUMS"

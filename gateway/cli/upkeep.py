@@ -29,7 +29,7 @@ def register(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> No
         run(checked)
 
     _register_backup(app, settings, run_here)
-    _register_tenant(app, settings, run_here)
+    _register_tenant(app, settings, run)
     _register_rotation(app, settings, run)
 
 
@@ -39,8 +39,9 @@ def require_own_database(chosen: Settings) -> None:
 
     if project_of(chosen) is not None:
         raise ProjectError(
-            "this command looks after the embedded database, and SUPABASE_URL is set; use the "
-            "project's own backups and tools, and keep secrets.json of the data directory"
+            "this command looks after the embedded database, and SUPABASE_URL is set. The project "
+            "saves itself: its daily backups, or supabase db dump -f FILE, and psql -f FILE to "
+            "put it back. Files in a bucket and secrets.json of the data directory are saved apart"
         )
 
 

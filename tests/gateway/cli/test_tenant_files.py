@@ -3,6 +3,7 @@
 import hashlib
 import zipfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -18,6 +19,7 @@ from gateway.store.blob_folder import BlobFolder
 from gateway.store.blobs import Blob, BlobMissingError, BlobStore
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.postgres import PostgresDatabase
+from gateway.store.tenant_data import TenantData
 from tests.support.factories import make_api, make_tenant, make_upload, make_user
 from tests.support.one_database import one_database
 from tests.support.storage_server import StorageServer, storage_server
@@ -31,35 +33,35 @@ class Scene:
     """A team with two files, one of which a stranger has as well."""
 
     server: EmbeddedPostgres
+    database: PostgresDatabase
     database_name: str
     team: str
     blobs: BlobStore
 
+    def opened(self) -> AbstractAsyncContextManager[TenantData]:
+        return TenantData.connect(self.server, self.database_name)
+
     async def export(self, target: Path) -> tuple[dict[str, bytes], list[str]]:
         said: list[str] = []
-        await write_export(
-            self.server,
-            self.blobs,
-            UUID(self.team),
-            target,
-            overwrite=False,
-            say=said.append,
-            database=self.database_name,
-        )
+        async with self.opened() as data:
+            await write_export(
+                data, self.blobs, UUID(self.team), target, overwrite=False, say=said.append
+            )
         with zipfile.ZipFile(target) as archive:
             return {name: archive.read(name) for name in archive.namelist()}, said
 
     async def erase(self) -> list[str]:
         said: list[str] = []
-        await erase(
-            self.server,
-            self.blobs,
-            UUID(self.team),
-            person=False,
-            confirm=lambda _: "Ants",
-            say=said.append,
-            database=self.database_name,
-        )
+        async with self.opened() as data:
+            await erase(
+                data,
+                self.database,
+                self.blobs,
+                UUID(self.team),
+                person=False,
+                confirm=lambda _: "Ants",
+                say=said.append,
+            )
         return said
 
     async def there(self) -> set[str]:
@@ -117,7 +119,7 @@ async def scene(
         await blobs.put(blob)
         api = await make_api(database, tenant)
         await make_upload(database, tenant, "api_icon", api.id, user.id, digest=blob.digest)
-    return Scene(postgres, database_name, team, blobs)
+    return Scene(postgres, database, database_name, team, blobs)
 
 
 async def let_go(owner: asyncpg.Connection) -> None:
