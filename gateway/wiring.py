@@ -111,6 +111,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
         usage=limiter,
         clock=clock,
         hash_secrets=keyring.hash_secrets,
+        impersonates=project is None,
         code_bytes=settings.code_bytes,
         turns=Turns(folder=RunPaths(run_dir).gateways),
         mailer=LoggedMail(shows_text=settings.environment == "development"),

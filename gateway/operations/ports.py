@@ -105,3 +105,4 @@ class Services:
     code_bytes: int
     turns: Turns = field(default_factory=Turns)
     mailer: Mailer = field(default_factory=LoggedMail)
+    impersonates: bool = True  # whether sessions are ours
