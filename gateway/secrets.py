@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import SecretStr
 
 from gateway.errors import SandgateError
+from gateway.key_hashes import FIRST, HashSecret, HashSecrets
 
 FILE_NAME = "secrets.json"
 _KEY_HASH_BYTES = 32
@@ -58,6 +59,7 @@ class Secrets:
     secrets_key: bytes  # the secrets of APIs are encrypted under it
     others: Mapping[str, Other] = field(default_factory=dict)  # by the names above
     refresh_secret: bytes | None = None  # kept when the key it came from was replaced
+    key_hash_id: str = FIRST  # the name of the secret under which keys are hashed
 
     def __repr__(self) -> str:
         names = ", ".join(f"{field.name}=…" for field in fields(self))
@@ -95,6 +97,7 @@ def load_or_create_secrets(
         others=others,
         refresh_secret=_kept_refresh_secret(stored, path),
         key_hash_secret=_hash_secret(stored["key_hash_secret"], path),
+        key_hash_id=stored.get("key_hash_id", FIRST),
         jwt_private_key_pem=stored["jwt_private_key_pem"],
         jwt_kid=stored["jwt_kid"],
         admin_api_key=admin_api_key or SecretStr(stored["admin_api_key"]),
@@ -149,6 +152,16 @@ class Keyring:
         more = () if other is None else (_secrets_key(other.value, self._path),)
         return (secrets.secrets_key, *more)
 
+    def hash_secrets(self) -> HashSecrets:
+        """What new keys are hashed with, and what else finds keys."""
+        secrets = self.current
+        current = HashSecret(secrets.key_hash_secret, secrets.key_hash_id)
+        other, other_id = (secrets.others.get(n) for n in ("key_hash_secret", "key_hash_id"))
+        if other is None or other_id is None:
+            return HashSecrets(current)
+        more = HashSecret(_hash_secret(other.value, self._path), other_id.value)
+        return HashSecrets(current, more, is_before=not other.coming)
+
     def admin_keys(self) -> tuple[str, ...]:
         """What opens the administration at this moment."""
         secrets = self.current
@@ -182,7 +195,9 @@ def bring(data_dir: Path, *names: str) -> Other:
     with _changing(data_dir) as stored:
         others = stored.setdefault("others", {})
         if names[0] not in others:
-            made = _make()
+            made = {**_make(), "key_hash_id": randomness.token_hex(4)}
+            if "key_hash_id" in names:  # an installation's first secret has none
+                stored.setdefault("key_hash_id", FIRST)
             others |= {name: asdict(Other(made[name], coming=True)) for name in names}
         return Other(**others[names[0]])
 
@@ -259,14 +274,18 @@ def _write(path: Path, values: dict[str, Any]) -> None:
     """Whole or absent, also when the machine loses power meanwhile."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
-    with open(fresh, "x", opener=_private) as file:
-        json.dump(values, file, indent=2)
-        file.flush()
-        if path.exists():  # the gateway's, when root writes it
-            owner = path.stat()
-            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with open(fresh, "x", opener=_private) as file:
+            json.dump(values, file, indent=2)
+            file.flush()
+            if path.exists():  # the gateway's, when root writes it
+                owner = path.stat()
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
@@ -287,10 +306,11 @@ def _read(path: Path) -> dict[str, Any]:
     later: tuple[str, ...] = ("secrets_key",) if "secrets_key" in values else ()
     if any(not _present(values.get(name)) for name in (*_REQUIRED, *later)):
         raise SecretsError(_damaged(path))
-    if "refresh_secret" in values:
-        if not _present(values["refresh_secret"]):
-            raise SecretsError(_damaged(path))
-        later = (*later, "refresh_secret")
+    for name in ("refresh_secret", "key_hash_id"):
+        if name in values:
+            if not _present(values[name]):
+                raise SecretsError(_damaged(path))
+            later = (*later, name)
     if "others" in values:
         if not _are_others(values["others"]):
             raise SecretsError(_damaged(path))

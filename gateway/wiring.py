@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from gateway.auth.impersonation import ImpersonatingSessions
+from gateway.auth.rehash import Rehash
 from gateway.auth.reporters import Reporters
 from gateway.auth.verify import KeyVerifier
 from gateway.control.build import build_control
@@ -52,14 +54,13 @@ from gateway.proxy.streams import Streams
 from gateway.proxy.validation import Validators
 from gateway.secrets import Keyring
 from gateway.settings import Settings
-from gateway.store import generations
+from gateway.store import generations, keys
 from gateway.store.auth_users import AuthUsers
 from gateway.store.bundles import BundleStore
 from gateway.store.changes import Changes
 from gateway.store.database import SERVICE, Database
 from gateway.store.documents import DocumentStore
 from gateway.store.embedded import EmbeddedPostgres
-from gateway.store.keys import gateway_key
 from gateway.store.news_redis import RedisNews
 from gateway.store.presence import Presence
 from gateway.store.project import opened, project_of
@@ -84,7 +85,6 @@ class Parts:
 async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_url: str) -> Parts:
     """Open what the gateway needs and put it together."""
     keyring = Keyring.of(settings.data_dir, settings.admin_api_key, settings.secrets_key)
-    secrets = keyring.current
     store = await _open_store(stack, settings)
     ending = Ending()
     manager = ManagerClient(RunPaths(run_dir).manager_socket)
@@ -110,7 +110,8 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
         changes=store.changes,
         usage=limiter,
         clock=clock,
-        key_secret=secrets.key_hash_secret,
+        hash_secrets=keyring.hash_secrets,
+        impersonates=project is None,
         code_bytes=settings.code_bytes,
         turns=Turns(folder=RunPaths(run_dir).gateways),
         mailer=LoggedMail(shows_text=settings.environment == "development"),
@@ -127,7 +128,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             version=version("sandgate"),
             peers=peers,
             leaks=LeakDesk(Reporters.from_text(settings.leak_report_keys)),
-            uploads=await uploads_in(stack, settings, secrets),
+            uploads=await uploads_in(stack, settings, keyring),
             probes={
                 **_probes(journal, store.changes, limiter, ending, settings.data_dir / "journal"),
                 "switches": switches.part,
@@ -238,9 +239,11 @@ def _calls(
     _run(stack, Minimum(routes, leases, store.changes).run())
     _run(stack, Retirement(resolver, leases, store.changes).run())
     _present(stack, settings, store, resolver, leases)
+    rehash = Rehash(partial(keys.gateway_key, store.database), partial(keys.rehash, store.database))
+    _run(stack, rehash.run())
     verifier = KeyVerifier(
-        lambda key_hash: gateway_key(store.database, key_hash),
-        keyring.current.key_hash_secret,
+        rehash.load,
+        keyring.hash_secrets,
         store.changes,
         stale_seconds=settings.key_stale_seconds,
     )

@@ -19,7 +19,7 @@ from gateway.control.services import Sessions
 from gateway.operations.file_urls import url_key
 from gateway.operations.uploads import UploadParts
 from gateway.operations.virus_scan import Clamd
-from gateway.secrets import Keyring, Secrets
+from gateway.secrets import Keyring
 from gateway.settings import Settings
 from gateway.store.auth_users import AuthUsers
 from gateway.store.database import Database
@@ -99,11 +99,11 @@ async def project_people(stack: AsyncExitStack, project: Project, database: Data
     return People(sessions, away, Route("/.well-known/jwks.json", nothing_here))
 
 
-async def uploads_in(stack: AsyncExitStack, settings: Settings, secrets: Secrets) -> UploadParts:
+async def uploads_in(stack: AsyncExitStack, settings: Settings, keyring: Keyring) -> UploadParts:
     """Where files lie and who looks at them."""
     return UploadParts(
         blobs=await stack.enter_async_context(open_blobs(settings)),
-        url_key=url_key(secrets.key_hash_secret),
+        url_keys=lambda: [url_key(value) for value in keyring.hash_secrets().values],
         max_bytes=settings.upload_bytes,
         tenant_bytes=settings.upload_tenant_bytes,
         scanner=Clamd(settings.clamd_socket) if settings.clamd_socket else None,

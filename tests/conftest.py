@@ -104,6 +104,9 @@ async def _administer(server: EmbeddedPostgres, command: str) -> None:
 SLOW = (
     "tests/conformance/test_freezing.py",
     "tests/gateway/cli/test_backup.py",
+    "tests/gateway/cli/test_full_disk.py",
+    "tests/gateway/cli/test_killed.py",
+    "tests/gateway/cli/test_tenant_data.py::test_of_a_project",
     "tests/gateway/data/test_server.py::test_a_flood",
     "tests/gateway/proxy/test_leases.py::test_a_thousand_first_calls",
     "tests/hostile/test_churn.py",

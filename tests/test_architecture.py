@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gateway.errors",
         "gateway.settings",
         "gateway.reserved",
+        "gateway.key_hashes",
         "gateway.logs",
         "gateway.reporting",
         "gateway.tracing",

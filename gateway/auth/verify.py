@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from gateway.auth.key_cache import Digest, Entry, KeyCache
-from gateway.auth.keys import hash_key, is_well_formed
+from gateway.auth.keys import is_well_formed
 from gateway.auth.news_log import KINDS, NewsLog
 from gateway.auth.verified import (
     KeyMalformedError,
@@ -18,8 +18,9 @@ from gateway.auth.verified import (
 )
 from gateway.deadline import within
 from gateway.errors import SandgateError, UnavailableError
+from gateway.key_hashes import Hashes, HashSecrets
 
-Load = Callable[[str], Awaitable[Mapping[str, Any] | None]]
+Load = Callable[[Hashes], Awaitable[Mapping[str, Any] | None]]
 
 FRESH_SECONDS = 60.0  # missed news come as `all` within seconds; this is the second net
 LOAD_SECONDS = 2.0
@@ -71,7 +72,7 @@ class KeyVerifier:
     def __init__(
         self,
         load: Load,
-        secret: bytes,
+        secrets_now: Callable[[], HashSecrets],
         changes: ChangeSource,
         clock: Callable[[], float] = time.time,
         *,
@@ -80,7 +81,7 @@ class KeyVerifier:
         stale_seconds: float = STALE_SECONDS,
     ) -> None:
         self._load = load
-        self._secret = secret
+        self._secrets = secrets_now
         self._clock = clock
         self._cache = KeyCache(max_known, max_unknown)
         self._stale_seconds = stale_seconds
@@ -148,7 +149,7 @@ class KeyVerifier:
         """The look-up under way for this key, or a new one."""
         task = self._loads.get(digest)
         if task is None:
-            task = asyncio.create_task(self._fill(digest, hash_key(presented, self._secret)))
+            task = asyncio.create_task(self._fill(digest, self._secrets().hashes(presented)))
             self._loads[digest] = task
             self._running.add(task)
             task.add_done_callback(lambda done: self._finished(digest, done))
@@ -161,19 +162,19 @@ class KeyVerifier:
         if not done.cancelled():
             done.exception()  # counts as seen, also when every caller has left
 
-    async def _fill(self, digest: Digest, key_hash: str) -> _Found:
+    async def _fill(self, digest: Digest, hashes: Hashes) -> _Found:
         try:
-            return await within(LOAD_SECONDS, self._load_current(digest, key_hash))
+            return await within(LOAD_SECONDS, self._load_current(digest, hashes))
         except _ChangingError:  # the database answers: what was known before is no stand-in
             raise
         except (SandgateError, TimeoutError) as error:
             return _Found(self._fallback(digest, error), self._news.number)
 
-    async def _load_current(self, digest: Digest, key_hash: str) -> _Found:
+    async def _load_current(self, digest: Digest, hashes: Hashes) -> _Found:
         """Load until no news about the key came in between; store only such an answer."""
         for _ in range(_ATTEMPTS):
             before, asked_at = self._news.number, self._clock()
-            row = await self._load(key_hash)
+            row = await self._load(hashes)
             key = None if row is None else VerifiedKey.from_row(row)
             if not self._news.concern(key, before) and not self._cache.has_seen_newer(key):
                 self._store(digest, key, asked_at)

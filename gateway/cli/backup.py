@@ -1,7 +1,6 @@
 """`sandgate backup`: everything an installation has in one file, of one moment, while it serves."""
 
 import asyncio
-import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +13,7 @@ from typing import IO
 from gateway import secrets
 from gateway.cli import first_run
 from gateway.cli.admin import running_postgres
+from gateway.cli.disks import explained
 from gateway.metering import segments
 from gateway.settings import Settings
 from gateway.store.archive import PIECE_BYTES, ArchiveWriter, BackupError, Manifest
@@ -35,7 +35,8 @@ async def backup(
     data_dir = settings.data_dir
     if not data_dir.is_dir():
         raise BackupError(f"There is nothing in {data_dir}; set SANDGATE_DATA_DIR.")
-    with explained(target, "the backup was not made"), fresh(target, overwrite) as file:
+    failed = explained(target, "the backup was not made", data_dir)
+    with failed, fresh(target, overwrite) as file:
         async with running_postgres(data_dir) as server:
             return await _write(file, settings, server, with_secrets=with_secrets, say=say)
 
@@ -136,21 +137,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def explained(place: Path, outcome: str) -> Iterator[None]:
-    """What the file system refuses, in words, with what to do."""
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or place
-        if error.errno == errno.ENOSPC:
-            raise BackupError(
-                f"The disk of {where} is full; {outcome}. Free some space."
-            ) from error
-        reason = f"{where}: {error.strerror or error}; {outcome}."
-        raise BackupError(f"{reason} Check the path and who may use it.") from error
 
 
 def size_text(size: int) -> str:

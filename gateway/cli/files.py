@@ -13,6 +13,7 @@ from gateway import secrets
 from gateway.cli.failures import DataDirError
 from gateway.users import DOOR, GATEWAY
 
+STAGING = "restore.new"  # what a restore builds, until it takes its place
 UNFINISHED = "restore.unfinished"  # there while a restored backup takes its place
 
 
@@ -61,12 +62,16 @@ def write_private(path: Path, value: Mapping[str, Any]) -> None:
     """Write JSON 0600; a reader sees the old file or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(value, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def installation_id(data_dir: Path) -> str:

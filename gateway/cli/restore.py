@@ -8,9 +8,9 @@ import asyncio
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.cli.backup import (
@@ -19,20 +19,20 @@ from gateway.cli.backup import (
     SECRETS,
     UPLOADS,
     Say,
-    explained,
     size_text,
     sync_folder,
 )
-from gateway.cli.files import UNFINISHED, sole_owner
+from gateway.cli.disks import explained
+from gateway.cli.files import STAGING, sole_owner
+from gateway.cli.taking_place import is_empty, take_place
 from gateway.settings import Settings
 from gateway.store.archive import Archive, BackupError, Manifest
+from gateway.store.database import DatabaseError, DatabaseUnavailableError
 from gateway.store.dump import analyze, fill, installed_major, make_roles
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.migrate import migrate, read_migrations
 
-STAGING = "restore.new"
-_CLUSTER = "pg"
-_PLACES = (_CLUSTER, JOURNAL, UPLOADS, *SECRETS)
+_CLEAR_SECONDS = 30.0
 
 
 async def restore(settings: Settings, source: Path, *, replace: bool, say: Say) -> None:
@@ -47,13 +47,15 @@ async def restore(settings: Settings, source: Path, *, replace: bool, say: Say) 
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with sole_owner(data_dir, unfinished=replace), _no_server(data_dir):
             staging = data_dir / STAGING
-            shutil.rmtree(staging, ignore_errors=True)
+            await _clear(staging)
             try:
-                await _build(archive, staging, say)
+                with explained(data_dir, "nothing was changed"):
+                    await _build(archive, staging, say)
             except BaseException:
                 shutil.rmtree(staging, ignore_errors=True)
                 raise
-            set_aside = take_place(data_dir, staging)
+            with explained(data_dir, "repeat the command with --replace to finish"):
+                set_aside = take_place(data_dir, staging)
     _conclude(archive, settings, set_aside, say)
 
 
@@ -83,16 +85,12 @@ def _require_empty(data_dir: Path, archive: Archive) -> None:
         found = sorted(path.name for path in data_dir.iterdir())
     except FileNotFoundError:
         return
-    there = [name for name in found if name not in harmless and not _is_empty(data_dir / name)]
+    there = [name for name in found if name not in harmless and not is_empty(data_dir / name)]
     if there:
         raise BackupError(
             f"{data_dir} is not empty ({', '.join(there[:5])}). Set SANDGATE_DATA_DIR to an empty "
             "directory, or add --replace: what is there is then set aside, not deleted."
         )
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
 
 
 @contextmanager
@@ -108,6 +106,20 @@ def _no_server(data_dir: Path) -> Iterator[None]:
         yield
 
 
+async def _clear(staging: Path) -> None:
+    """What a killed restore left goes; its database may be ending, and writes until it has."""
+    await EmbeddedPostgres(staging).outlive()
+    await asyncio.to_thread(_remove, staging, time.monotonic() + _CLEAR_SECONDS)
+
+
+def _remove(folder: Path, deadline: float) -> None:
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        if time.monotonic() > deadline:
+            raise BackupError(f"{folder} cannot be removed. Remove it and restore again.")
+        time.sleep(0.02)
+
+
 async def _build(archive: Archive, staging: Path, say: Say) -> None:
     """The whole new content, beside the old."""
     await asyncio.to_thread(_build_files, archive, staging, say)
@@ -120,6 +132,10 @@ async def _build(archive: Archive, staging: Path, say: Say) -> None:
         for name in await migrate(server.socket_dir):
             say(f"  applied {name}")
         await analyze(server)
+    except (DatabaseError, DatabaseUnavailableError) as error:  # the log knows more than the answer
+        raise BackupError(
+            f"The database of the backup cannot be restored.\n{server.log_tail()}"
+        ) from error
     finally:
         await server.stop()
 
@@ -147,33 +163,6 @@ def _write(archive: Archive, name: str, path: Path) -> None:
             file.write(piece)
         file.flush()
         os.fsync(file.fileno())
-
-
-def take_place(data_dir: Path, staging: Path) -> Path | None:
-    """Old content aside, new content in; `serve` refuses what a kill in between leaves."""
-    unfinished = data_dir / UNFINISHED
-    unfinished.touch(mode=0o600)
-    sync_folder(data_dir)
-    coming = [name for name in _PLACES if (staging / name).exists()]
-    # secrets stay when the backup brings none
-    wanted = [name for name in _PLACES if name in coming or name not in SECRETS]
-    leaving = [name for name in wanted if (data_dir / name).exists()]
-    aside: Path | None = None
-    if any(not _is_empty(data_dir / name) for name in leaving):
-        aside = data_dir / f"replaced-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-        aside.mkdir(mode=0o700)
-    for name in leaving:
-        if aside is None:
-            (data_dir / name).rmdir()
-        else:
-            (data_dir / name).rename(aside / name)
-    for name in coming:
-        (staging / name).rename(data_dir / name)
-    sync_folder(data_dir)
-    shutil.rmtree(staging)
-    unfinished.unlink()
-    sync_folder(data_dir)
-    return aside
 
 
 def _conclude(archive: Archive, settings: Settings, set_aside: Path | None, say: Say) -> None:

@@ -9,3 +9,4 @@ class Rotated(StrEnum):
     ADMIN_KEY = "admin-key"
     SIGNING = "token-key"
     SECRETS_KEY = "secrets-key"
+    KEY_HASH = "key-hash"

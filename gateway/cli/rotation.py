@@ -7,7 +7,6 @@ one. So wherever a rotation is cut off, both are good, and the same command goes
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,20 +15,27 @@ from gateway import secrets
 from gateway.auth.issuer.refresh import secret_from
 from gateway.auth.issuer.tokens import ACCESS_SECONDS
 from gateway.cli import first_run
-from gateway.cli.admin import running_postgres
+from gateway.cli.admin import running_postgres, store
 from gateway.cli.backup import Say
+from gateway.cli.disks import explained
 from gateway.cli.failures import CommandError
 from gateway.cli.files import write_private
 from gateway.cli.rotated import Rotated
+from gateway.cli.rotation_key_hash import (
+    NAMES,
+    SPREAD_SECONDS,
+    Sleep,
+    forget_key_hash,
+    rotate_key_hash,
+)
 from gateway.settings import Settings
 from gateway.store.database import Database
 from gateway.store.postgres import PostgresDatabase
 from gateway.store.resealing import Resealed, reseal
 from gateway.store.resealing_factors import reseal_factors
 
-SPREAD_SECONDS = 4 * secrets.LOOK_SECONDS  # then every gateway knows both values
-
-Sleep = Callable[[float], Awaitable[None]]
+_SECONDS = 60.0
+_OUTCOME = "what was good is good as before, and the same command goes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +51,24 @@ _NAMES = {
     Rotated.ADMIN_KEY: (_ADMIN,),
     Rotated.SIGNING: ("jwt_private_key_pem", "jwt_kid"),
     Rotated.SECRETS_KEY: (_SEAL,),
+    Rotated.KEY_HASH: NAMES,
 }
 
 
 async def rotate(settings: Settings, which: Rotated, overlap: float | None, say: Say) -> None:
     """From wherever an earlier attempt came to, to the end."""
     _require_own(settings, which)
+    with explained(settings.data_dir, _OUTCOME):
+        await _rotate(settings, which, overlap, say)
+
+
+async def _rotate(settings: Settings, which: Rotated, overlap: float | None, say: Say) -> None:
+    if which is Rotated.KEY_HASH:
+        if overlap is not None:
+            raise CommandError("the old secret goes with --forget, not with time; no --overlap")
+        async with store(settings, seconds=_SECONDS) as database:
+            await rotate_key_hash(settings.data_dir, database, say)
+        return
     if which is not Rotated.SECRETS_KEY:
         is_admin = which is Rotated.ADMIN_KEY
         work, usual = (rotate_admin_key, 86400) if is_admin else (rotate_token_key, ACCESS_SECONDS)
@@ -129,15 +147,28 @@ async def rotate_secrets_key(
         say(f"warning: no key opens {name}; it has to be set again")
 
 
+async def end(settings: Settings, which: Rotated, say: Say, *, force: bool) -> None:
+    """End the overlap now; `force` also where something still needs the old value."""
+    if which is not Rotated.KEY_HASH:
+        forget(settings, which, say)
+        return
+    _require_own(settings, which)
+    with explained(settings.data_dir, _OUTCOME):
+        async with store(settings, seconds=_SECONDS) as database:
+            await forget_key_hash(settings.data_dir, database, say, force=force)
+
+
 def forget(settings: Settings, which: Rotated, say: Say) -> None:
-    """End the overlap now."""
+    """End the overlap of one that only time needs."""
     _require_own(settings, which)
     if which is Rotated.SECRETS_KEY:
         raise CommandError(
             "secrets may still be encrypted under the old key; finish with: "
             "sandgate rotate-secret secrets-key --overlap 0"
         )
-    if not secrets.forget(settings.data_dir, *_NAMES[which]):
+    with explained(settings.data_dir, _OUTCOME):
+        had_one = secrets.forget(settings.data_dir, *_NAMES[which])
+    if not had_one:
         raise CommandError(f"there is no old {which} that is still good")
     say(f"the old {which} is good no more")
 
@@ -145,6 +176,7 @@ def forget(settings: Settings, which: Rotated, say: Say) -> None:
 def _require_own(settings: Settings, which: Rotated) -> None:
     name, value = {
         Rotated.SIGNING: ("", None),
+        Rotated.KEY_HASH: ("", None),
         Rotated.ADMIN_KEY: ("ADMIN_API_KEY", settings.admin_api_key),
         Rotated.SECRETS_KEY: ("SECRETS_KEY", settings.secrets_key),
     }[which]

@@ -1,6 +1,7 @@
 """`sandgate serve`: Postgres, manager, gateway and worker under one supervisor."""
 
 import asyncio
+import shutil
 import signal
 import sys
 import time
@@ -113,6 +114,7 @@ async def _serve(settings: Settings, stop: asyncio.Event, rolling: Rolling) -> N
         data_dir = settings.data_dir
         files.make_data_dir(data_dir)
         stack.enter_context(files.sole_owner(data_dir))
+        shutil.rmtree(data_dir / files.STAGING, ignore_errors=True)  # of a restore that was killed
         secrets = load_or_create_secrets(data_dir, settings.admin_api_key)
         run_dir = runtime_dir(data_dir)
         users = _identities(data_dir, run_dir)

@@ -29,8 +29,8 @@ def register(app: typer.Typer, settings: Callable[[], Settings], run: Run) -> No
         run(checked)
 
     _register_backup(app, settings, run_here)
-    _register_tenant(app, settings, run_here)
-    _register_rotation(app, settings, run_here)
+    _register_tenant(app, settings, run)
+    _register_rotation(app, settings, run)
 
 
 def require_own_database(chosen: Settings) -> None:
@@ -39,8 +39,9 @@ def require_own_database(chosen: Settings) -> None:
 
     if project_of(chosen) is not None:
         raise ProjectError(
-            "this command looks after the embedded database, and SUPABASE_URL is set; use the "
-            "project's own backups and tools, and keep secrets.json of the data directory"
+            "this command looks after the embedded database, and SUPABASE_URL is set. The project "
+            "saves itself: its daily backups, or supabase db dump -f FILE, and psql -f FILE to "
+            "put it back. Files in a bucket and secrets.json of the data directory are saved apart"
         )
 
 
@@ -144,11 +145,15 @@ def _register_rotation(app: typer.Typer, settings: Callable[[], Settings], run: 
                 min=0,
                 max=31_536_000,
                 help="seconds in which both are good; a day for admin-key, an hour for "
-                "token-key, 600 for secrets-key",
+                "token-key, 600 for secrets-key; key-hash has none",
             ),
         ] = None,
         end: Annotated[
             bool, typer.Option("--forget", help="end the overlap of an earlier rotation now")
+        ] = False,
+        force: Annotated[
+            bool,
+            typer.Option("--force", help="with --forget of key-hash: keys that need it end, too"),
         ] = False,
     ) -> None:
         """Give a secret of the installation another value while everything goes on.
@@ -160,8 +165,10 @@ def _register_rotation(app: typer.Typer, settings: Callable[[], Settings], run: 
         chosen = settings()
 
         async def action() -> None:
+            if which in (Rotated.SIGNING, Rotated.SECRETS_KEY):
+                require_own_database(chosen)
             if end:
-                rotation.forget(chosen, which, say)
+                await rotation.end(chosen, which, say, force=force)
             else:
                 await rotation.rotate(chosen, which, overlap, say)
 

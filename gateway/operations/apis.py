@@ -144,7 +144,7 @@ async def _store(
     key, key_id = keys.generate_key(), uuid4()
     key_values = {
         "key_id": str(key_id),
-        "key_hash": keys.hash_key(key, services.key_secret),
+        "key_hash": services.hash_secrets().current.hash(key),
         "key_display": keys.display_form(key),
     }
     await _insert(services, {**values, **key_values})

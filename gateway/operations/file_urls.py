@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import math
+from collections.abc import Sequence
 from uuid import UUID
 
 from gateway.errors import ForbiddenError
@@ -25,10 +26,11 @@ def signed_path(upload_id: UUID, key: bytes, now: float) -> str:
     )
 
 
-def check(upload_id: UUID, expires: int, signature: str, key: bytes, now: float) -> None:
+def check(upload_id: UUID, expires: int, signature: str, keys: Sequence[bytes], now: float) -> None:
     """FileUrlError unless it was made by `signed_path` and lives."""
-    expected = _signature(upload_id, expires, key)
-    if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
+    given = signature.encode("utf-8", "replace")
+    ours = [_signature(upload_id, expires, key).encode() for key in keys]
+    if not any(hmac.compare_digest(expected, given) for expected in ours):
         raise FileUrlError("The signature is not ours")
     if expires <= now:
         raise FileUrlError("The address has expired; ask for a fresh one")

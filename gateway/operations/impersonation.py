@@ -23,6 +23,12 @@ class SessionRequiredError(ForbiddenError):
     code, title = "session_required", "Sign in as a person to do this"
 
 
+class ImpersonationUnavailableError(ForbiddenError):
+    """The database believes only tokens that a project signs, which nobody else can."""
+
+    code, title = "impersonation_unavailable", "Nobody can be impersonated here"
+
+
 class ImpersonationNotFoundError(NotFoundError):
     """None is open with this id."""
 
@@ -45,6 +51,8 @@ async def start(
 ) -> Impersonation:
     """A token that reads what this person can read."""
     access.require_admin(subject)
+    if not services.impersonates:
+        raise ImpersonationUnavailableError("People and their sessions are the Supabase project's.")
     if isinstance(subject, Admin):
         raise SessionRequiredError("An impersonation ends with the session of whoever began it.")
     if subject.user_id == user_id:

@@ -186,7 +186,7 @@ def _fresh(services: Services, key_id: UUID) -> tuple[str, dict[str, Any]]:
     secret = keys.generate_key()
     return secret, {
         "id": str(key_id),
-        "key_hash": keys.hash_key(secret, services.key_secret),
+        "key_hash": services.hash_secrets().current.hash(secret),
         "display": keys.display_form(secret),
     }
 
@@ -196,5 +196,5 @@ def _id_of(services: Services, allowed: AllowedApi, once: str) -> UUID:
     if not 1 <= len(once) <= _ONCE_CHARACTERS or not once.isprintable():
         raise InvalidInputError(f"Idempotency-Key has 1 to {_ONCE_CHARACTERS} characters")
     text = f"idempotent key\n{allowed.tenant_id}\n{allowed.id}\n{once}"
-    digest = hmac.digest(services.key_secret, text.encode(), "sha256")
+    digest = hmac.digest(services.hash_secrets().current.value, text.encode(), "sha256")
     return UUID(bytes=digest[:16], version=4)

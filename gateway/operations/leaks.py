@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.auth.keys import hash_key, is_well_formed
+from gateway.auth.keys import is_well_formed
 from gateway.errors import SandgateError
 from gateway.operations.finish import finish
 from gateway.operations.ports import Services
@@ -46,13 +46,12 @@ async def count_unsigned(services: Services, origin: str) -> None:
 
 async def report_leaks(services: Services, leaks: Sequence[Leak], signer: str | None) -> None:
     """Revoke every working key among these. Nothing about which ones reaches the reporter."""
+    secrets = services.hash_secrets()
     reports = [
-        {
-            "key_hash": hash_key(leak.text, services.key_secret),
-            "found_at": _plain_address(leak.found_at),
-        }
+        {"key_hash": key_hash, "found_at": _plain_address(leak.found_at)}
         for leak in leaks
         if is_well_formed(leak.text)
+        for key_hash in secrets.hashes(leak.text).good
     ]
     reporter = f"the scanner {signer[:16]}" if signer else "somebody who had its text"
 

@@ -1,9 +1,10 @@
 """What the use cases need from the outside, as small protocols, and the bundle they receive."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.key_hashes import HashSecrets
 from gateway.limits.types import Limit, LimitState
 from gateway.operations.mail import LoggedMail, Mailer
 from gateway.operations.turns import Turns
@@ -92,7 +93,7 @@ class LiveUsage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything the use cases act through. `key_secret` is the server's secret for key hashes."""
+    """Everything the use cases act through. `hash_secrets`: for the hashes of keys."""
 
     database: Database
     bundles: BundleStore
@@ -100,7 +101,8 @@ class Services:
     changes: Changes
     usage: LiveUsage
     clock: Clock
-    key_secret: bytes
+    hash_secrets: Callable[[], HashSecrets]
     code_bytes: int
     turns: Turns = field(default_factory=Turns)
     mailer: Mailer = field(default_factory=LoggedMail)
+    impersonates: bool = True  # whether sessions are ours

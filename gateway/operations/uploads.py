@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -66,7 +66,7 @@ class UploadParts:
     """What uploads need beside the services of all."""
 
     blobs: BlobStore
-    url_key: bytes = field(repr=False)
+    url_keys: Callable[[], Sequence[bytes]]  # the first signs
     max_bytes: int
     tenant_bytes: int
     scanner: Scanner | None = None
@@ -235,7 +235,7 @@ async def open_upload(
     services: Services, parts: UploadParts, upload_id: UUID, expires: int, signature: str
 ) -> FileContent:
     """The file behind a signed address; the signature says who may."""
-    file_urls.check(upload_id, expires, signature, parts.url_key, services.clock())
+    file_urls.check(upload_id, expires, signature, parts.url_keys(), services.clock())
     row = await uploads.find(services.database, SERVICE, upload_id)
     if row is None:
         raise UploadNotFoundError
@@ -302,7 +302,7 @@ def icon_url(icon_id: str | None, parts: UploadParts | None, now: float) -> str 
     """Address of an icon that somebody shows."""
     if icon_id is None or parts is None:
         return None
-    return file_urls.signed_path(UUID(icon_id), parts.url_key, now)
+    return file_urls.signed_path(UUID(icon_id), parts.url_keys()[0], now)
 
 
 def _of(row: Row, parts: UploadParts, now: float) -> Upload:
@@ -318,5 +318,5 @@ def _of(row: Row, parts: UploadParts, now: float) -> Upload:
         width=row["width"],
         height=row["height"],
         created_at=row["created_at"],
-        url=file_urls.signed_path(UUID(str(row["id"])), parts.url_key, now),
+        url=file_urls.signed_path(UUID(str(row["id"])), parts.url_keys()[0], now),
     )

@@ -102,6 +102,10 @@ class EmbeddedPostgres:
                 return code
             await asyncio.sleep(0.05)
 
+    async def outlive(self, seconds: float = 30) -> None:
+        """Return once no server runs here whose starter died."""
+        await self._end_predecessor(time.monotonic() + seconds)
+
     async def stop(self) -> None:
         """Stop our server cleanly, harder when it does not obey; then give up ownership."""
         if self._lock is None:
@@ -128,7 +132,7 @@ class EmbeddedPostgres:
         while self.pid is not None:  # runs already, or is just ending
             if await self._answers():
                 return
-            await _pause(deadline, f"Postgres runs but does not answer.\n{self._log_tail()}")
+            await _pause(deadline, f"Postgres runs but does not answer.\n{self.log_tail()}")
         self._programs = await asyncio.to_thread(self._find_programs)
         await asyncio.to_thread(self._ensure_cluster)
         self._ensure_socket_dir()
@@ -238,8 +242,8 @@ class EmbeddedPostgres:
             while self._process.poll() is None:
                 if await self._answers():
                     return
-                await _pause(deadline, f"Postgres does not answer.\n{self._log_tail()}")
-            tail = self._log_tail()
+                await _pause(deadline, f"Postgres does not answer.\n{self.log_tail()}")
+            tail = self.log_tail()
             self._process = None
             # children of a killed server hold its shared memory for a moment longer
             if "shared memory block" not in tail and "is another postmaster" not in tail:
@@ -298,7 +302,8 @@ class EmbeddedPostgres:
         if self.socket_dir != self._cluster:
             shutil.rmtree(self.socket_dir, ignore_errors=True)
 
-    def _log_tail(self) -> str:
+    def log_tail(self) -> str:
+        """The last that the server said."""
         try:
             return self._log.read_text(errors="replace")[-1200:]
         except FileNotFoundError:

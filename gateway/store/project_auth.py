@@ -14,7 +14,7 @@ _TAKEN = ("email_exists", "user_already_exists")
 
 
 class ProjectAuth:
-    """Adds people and sets passwords, with the service key."""
+    """Adds and removes people and sets passwords, with the service key."""
 
     def __init__(self, project: Project) -> None:
         self._url = f"{project.auth_url}/admin/users"
@@ -31,6 +31,12 @@ class ProjectAuth:
     async def set_password(self, user_id: UUID, password: str) -> None:
         """Of somebody who is there."""
         _good(await self._send("PUT", f"{self._url}/{user_id}", {"password": password}))
+
+    async def remove(self, user_id: UUID) -> None:
+        """With all that is theirs; who is gone already stays gone."""
+        answer = await self._send("DELETE", f"{self._url}/{user_id}", {})
+        if answer.status_code != 404:
+            _good(answer)
 
     async def _send(self, method: str, url: str, body: dict[str, object]) -> httpx.Response:
         try:

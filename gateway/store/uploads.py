@@ -86,6 +86,11 @@ async def take_unused(database: Database, limit: int) -> list[str]:
     return digests
 
 
+async def count_unused(database: Database) -> int:
+    """Contents that nobody has any more and that are still there."""
+    return int(await database.rpc("unused_blobs", {}, identity=SERVICE))
+
+
 async def forget(database: Database, digests: Sequence[str]) -> None:
     """Their bytes are gone."""
     await database.rpc("forget_blobs", {"p_digests": list(digests)}, identity=SERVICE)

@@ -33,7 +33,7 @@ from gateway.proxy.streams import Streams
 from gateway.server.serving import Server
 from sandbox.types import Bundle, Lease, SandboxSpec, SandboxStatus, Tier
 from tests.benchmarks.load import Target, load
-from tests.support.datapath import SECRET, MemoryStore, NewsDesk
+from tests.support.datapath import SECRETS, MemoryStore, NewsDesk
 
 BODY = b'{"fact": "Cats sleep for most of their lives.", "length": 38}'
 
@@ -98,7 +98,7 @@ def make_endpoint(folder: Path, sandbox_path: str, journal: Journal) -> Endpoint
     route = store.add_api(limits={"minute": 10**9})
     key = store.add_key(route, plan_limits={"hour": 10**9}, limits={"day": 10**9})
     (folder / "call").write_text(f"{route.api_id} {key}")
-    resolver, verifier = Resolver(store, news), KeyVerifier(store.key, SECRET, news)
+    resolver, verifier = Resolver(store, news), KeyVerifier(store.key, SECRETS, news)
     return Endpoint(
         resolver=resolver,
         verifier=verifier,

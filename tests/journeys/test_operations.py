@@ -63,6 +63,7 @@ def test_saved_moved_and_rotated_while_it_serves(made: Installation, tmp_path: P
         command(made.data_dir, "rotate-secret", "secrets-key", "--overlap", "0")
         assert not is_admin(made, old)
         command(made.data_dir, "rotate-secret", "token-key")
+        command(made.data_dir, "rotate-secret", "key-hash")
         api.send("POST", "/deployments", 201, json={"version": 1})  # opens the secret anew
         assert api.ask() == {"token": VALUE}
 

@@ -10,6 +10,7 @@ from gateway.auth.subject import User
 from gateway.control.build import build_control
 from gateway.control.services import ControlServices
 from gateway.errors import UnauthorizedError
+from gateway.key_hashes import HashSecret, HashSecrets
 from gateway.limits.memory import MemoryLimiter
 from gateway.metrics import Metrics
 from gateway.operations.ports import Services
@@ -84,7 +85,7 @@ class World:
             changes=self.changes,
             usage=self.limiter,
             clock=lambda: self.now,
-            key_secret=KEY_SECRET,
+            hash_secrets=lambda: HashSecrets(HashSecret(KEY_SECRET)),
             code_bytes=100_000,
             mailer=self.mail,
         )

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp
 
 from gateway.auth.keys import generate_key, hash_key
 from gateway.auth.verify import KeyVerifier
+from gateway.key_hashes import Hashes, HashSecret, HashSecrets
 from gateway.limits.memory import MemoryLimiter
 from gateway.metering.journal import Journal
 from gateway.metering.recorder import Recorder
@@ -44,6 +46,7 @@ from sandbox.types import (
 from tests.support.rawhttp import Answer, Handler, read_answer
 
 SECRET = b"s" * 32
+SECRETS = partial(HashSecrets, HashSecret(SECRET))
 
 
 class NewsDesk:
@@ -95,10 +98,10 @@ class MemoryStore:
         await self._read("bundle", version_id)
         return Bundle(version_id)
 
-    async def key(self, key_hash: str) -> dict[str, Any] | None:
+    async def key(self, hashes: Hashes) -> dict[str, Any] | None:
         """What `gateway_key` answers."""
-        await self._read("key", key_hash)
-        return self.keys.get(key_hash)
+        await self._read("key", hashes.current)
+        return self.keys.get(hashes.current)
 
     async def _read(self, what: str, argument: object) -> None:
         self.reads.append((what, argument))
@@ -273,7 +276,7 @@ class DataPath:
         self.retirement = Retirement(self.resolver, self.leases, self.news)
         self.limiter = MemoryLimiter()
         self.observed: list[tuple[int, str | None]] = []
-        verifier = KeyVerifier(self.store.key, SECRET, self.news)
+        verifier = KeyVerifier(self.store.key, SECRETS, self.news)
         self.streams = Streams(verifier, self.resolver, self.news)
         self.endpoint = Endpoint(
             resolver=self.resolver,

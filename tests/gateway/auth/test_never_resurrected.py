@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -13,8 +14,10 @@ from gateway.auth.keys import generate_key, hash_key
 from gateway.auth.verified import VerifiedKey
 from gateway.auth.verify import KeyVerifier
 from gateway.errors import SandgateError, UnavailableError
+from gateway.key_hashes import Hashes, HashSecret, HashSecrets
 
 SECRET = b"s" * 32
+SECRETS = partial(HashSecrets, HashSecret(SECRET))
 KEY = generate_key()
 OFTEN = ("verify", "answer first", "revoke and announce")
 SELDOM = (
@@ -53,8 +56,8 @@ class Table:
         }
         self.waiting: list[tuple[asyncio.Future[None], dict[str, Any]]] = []
 
-    async def load(self, key_hash: str) -> Mapping[str, Any] | None:
-        assert key_hash == hash_key(KEY, SECRET)
+    async def load(self, hashes: Hashes) -> Mapping[str, Any] | None:
+        assert hashes == Hashes(hash_key(KEY, SECRET))
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         snapshot = dict(self.row)  # what the statement sees when it begins
         self.waiting.append((answer, snapshot))
@@ -80,7 +83,7 @@ class World:
         self.now = 1_800_000_000.0
         self.is_announced = False
         self.subscriber: Any = None
-        self.verifier = KeyVerifier(self.table.load, SECRET, self, lambda: self.now)
+        self.verifier = KeyVerifier(self.table.load, SECRETS, self, lambda: self.now)
         self.callers: list[asyncio.Task[None]] = []
 
     def subscribe(self, callback: Any) -> None:
@@ -212,7 +215,7 @@ async def test_a_row_older_than_one_seen_is_not_taken() -> None:
 async def test_an_installation_may_trust_nothing_older_than_it_says() -> None:
     """For gateways that may be cut off from a database in which others revoke keys."""
     world = World()
-    verifier = KeyVerifier(world.table.load, SECRET, world, lambda: world.now, stale_seconds=5)
+    verifier = KeyVerifier(world.table.load, SECRETS, world, lambda: world.now, stale_seconds=5)
     for error in (None, UnavailableError("down")):
         calling = asyncio.create_task(verifier.verify(KEY))
         await asked(world)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -12,8 +13,10 @@ from gateway.auth.keys import generate_key, hash_key
 from gateway.auth.verified import KeyMalformedError, KeyMissingError, KeyUnknownError
 from gateway.auth.verify import FRESH_SECONDS, MAX_LOADS, KeyVerifier
 from gateway.errors import SandgateError, UnauthorizedError, UnavailableError
+from gateway.key_hashes import Hashes, HashSecret, HashSecrets
 
 SECRET = b"s" * 32
+SECRETS = partial(HashSecrets, HashSecret(SECRET))
 NOW = 1_800_000_000.0
 
 
@@ -45,9 +48,9 @@ class Keys:
         self.rows[hash_key(key, SECRET)] = row
         return row
 
-    async def load(self, key_hash: str) -> Mapping[str, Any] | None:
-        self.looked_up.append(key_hash)
-        row = self.rows.get(key_hash)
+    async def load(self, hashes: Hashes) -> Mapping[str, Any] | None:
+        self.looked_up.append(hashes.current)
+        row = self.rows.get(hashes.current)
         answer = None if row is None else dict(row)  # the snapshot is taken when it is asked
         self.entered.set()
         await self.gate.wait()
@@ -77,7 +80,9 @@ class World:
         self.keys = Keys()
         self.changes = Changes()
         self.now = NOW
-        self.verifier = KeyVerifier(self.keys.load, SECRET, self.changes, lambda: self.now, **sizes)
+        self.verifier = KeyVerifier(
+            self.keys.load, SECRETS, self.changes, lambda: self.now, **sizes
+        )
         self.key = generate_key()
         self.row = self.keys.add(self.key)
 
@@ -278,11 +283,11 @@ async def test_who_comes_after_a_revocation_does_not_join_an_older_look_up(world
 async def test_endless_news_about_others_cost_a_call_nothing(world: World) -> None:
     original = world.keys.load
 
-    async def load(key_hash: str) -> Mapping[str, Any] | None:
+    async def load(hashes: Hashes) -> Mapping[str, Any] | None:
         world.changes.publish("key", "another")
-        return await original(key_hash)
+        return await original(hashes)
 
-    verifier = KeyVerifier(load, SECRET, world.changes, lambda: world.now)
+    verifier = KeyVerifier(load, SECRETS, world.changes, lambda: world.now)
     assert (await verifier.verify(world.key)).key_id == world.row["key_id"]
     assert world.look_ups == 1
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from gateway.auth.verified import (
 )
 from gateway.auth.verify import KeyVerifier
 from gateway.errors import SandgateError
+from gateway.key_hashes import HashSecret, HashSecrets
 from gateway.store.changes import Changes
 from gateway.store.database import SERVICE
 from gateway.store.embedded import EmbeddedPostgres
@@ -24,6 +26,7 @@ from tests.support.factories import MadeApi, make_api, make_key, make_user
 from tests.support.waiting import until
 
 SECRET = b"s" * 32
+SECRETS = partial(HashSecrets, HashSecret(SECRET))
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ async def api(database: PostgresDatabase, dsn: str) -> MadeApi:
 
 @pytest.fixture
 def verifier(database: PostgresDatabase, changes: Changes) -> KeyVerifier:
-    return KeyVerifier(lambda key_hash: gateway_key(database, key_hash), SECRET, changes)
+    return KeyVerifier(lambda hashes: gateway_key(database, hashes.good), SECRETS, changes)
 
 
 class Heard:

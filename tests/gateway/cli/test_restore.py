@@ -1,15 +1,14 @@
 """What a restore and a backup refuse, before anything is touched."""
 
-import errno
 import fcntl
 from pathlib import Path
 
 import pytest
 
-from gateway.cli.backup import backup, explained, size_text
+from gateway.cli.backup import backup, size_text
 from gateway.cli.failures import DataDirError
 from gateway.cli.files import UNFINISHED, sole_owner
-from gateway.cli.restore import STAGING, restore, take_place
+from gateway.cli.restore import restore
 from gateway.settings import Settings
 from gateway.store.archive import ArchiveWriter, BackupError
 from gateway.store.binaries import PostgresStartError
@@ -103,22 +102,6 @@ def test_after_a_cut_off_restore_only_a_restore_goes_on(tmp_path: Path) -> None:
         pass
 
 
-def test_what_was_there_is_set_aside(tmp_path: Path) -> None:
-    staging = tmp_path / STAGING
-    for folder, text in ((tmp_path, "old"), (staging, "new")):
-        for name in ("pg", "journal"):
-            (folder / name).mkdir(parents=True)
-            (folder / name / "file").write_text(text)
-    (tmp_path / "uploads").mkdir()
-    (tmp_path / "secrets.json").write_text("kept: the backup has none")
-    aside = take_place(tmp_path, staging)
-    assert aside is not None
-    assert (aside / "pg" / "file").read_text() == "old"
-    assert (tmp_path / "pg" / "file").read_text() == "new"
-    found = sorted(path.name for path in tmp_path.iterdir())
-    assert found == ["journal", "pg", aside.name, "secrets.json"]
-
-
 async def test_a_backup_overwrites_only_when_told(tmp_path: Path) -> None:
     target = tmp_path / "old"
     target.write_text("old")
@@ -147,14 +130,6 @@ async def test_a_backup_that_fails_leaves_the_older_one(tmp_path: Path) -> None:
         await backup(settings_of(data), target, with_secrets=True, overwrite=True, say=quiet)
     assert target.read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "old"]
-
-
-def test_a_full_disk_is_told_in_words(tmp_path: Path) -> None:
-    with (
-        pytest.raises(BackupError, match="full; nothing was changed"),
-        explained(tmp_path, "nothing was changed"),
-    ):
-        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize(

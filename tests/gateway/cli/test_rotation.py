@@ -18,7 +18,6 @@ from gateway.auth.issuer.tokens import AccessTokens, TokenContents
 from gateway.cli.failures import CommandError
 from gateway.cli.rotated import Rotated
 from gateway.cli.rotation import (
-    SPREAD_SECONDS,
     Sealed,
     forget,
     rotate,
@@ -26,6 +25,7 @@ from gateway.cli.rotation import (
     rotate_secrets_key,
     rotate_token_key,
 )
+from gateway.cli.rotation_key_hash import SPREAD_SECONDS
 from gateway.secrets import Keyring
 from gateway.settings import Settings
 from gateway.store.bundles import BundleStore

@@ -6,21 +6,31 @@ import json
 import stat
 import time
 import zipfile
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
 from gateway.cli.failures import CommandError
-from gateway.cli.tenant_data import erase, write_export
+from gateway.cli.tenant_data import erase, opened, write_export
+from gateway.settings import Settings
 from gateway.store.archive import BackupError
-from gateway.store.database import SERVICE
+from gateway.store.blob_folder import BlobFolder
+from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.kv import KvStore
 from gateway.store.postgres import PostgresDatabase
+from gateway.store.project import project_of
+from gateway.store.project_auth import ProjectAuth
+from gateway.store.tenant_data import TenantData
+from gateway.store.tenant_data_project import ProjectTenantData
+from gateway.store.tenant_tables import TenantStore
 from tests.support.factories import (
     MadeApi,
     Person,
@@ -32,6 +42,7 @@ from tests.support.factories import (
     make_user,
     usage_call,
 )
+from tests.support.supabase_project import supabase_project
 
 CODE = "print('é')\r\n"
 
@@ -40,43 +51,66 @@ CODE = "print('é')\r\n"
 class Scene:
     """A team with an API that was called and paid for, and a stranger with the same."""
 
-    server: EmbeddedPostgres
-    database_name: str
+    opened: Callable[[], AbstractAsyncContextManager[TenantStore]]
+    database: Database
     person: Person
     team: str
     api: MadeApi
     other: MadeApi
+    blobs: BlobFolder
 
     async def export(self, target: Path, tenant_id: str) -> dict[str, bytes]:
-        await write_export(
-            self.server,
-            UUID(tenant_id),
-            target,
-            overwrite=False,
-            say=lambda _: None,
-            database=self.database_name,
-        )
+        async with self.opened() as data:
+            await write_export(
+                data, self.blobs, UUID(tenant_id), target, overwrite=False, say=lambda _: None
+            )
         with zipfile.ZipFile(target) as archive:
             assert archive.testzip() is None
             return {name: archive.read(name) for name in archive.namelist()}
 
     async def erase(self, tenant_id: str, *, typed: str, person: bool = False) -> list[str]:
         said: list[str] = []
-        await erase(
-            self.server,
-            UUID(tenant_id),
-            person=person,
-            confirm=lambda _: typed,
-            say=said.append,
-            database=self.database_name,
-        )
+        async with self.opened() as data:
+            await erase(
+                data,
+                self.database,
+                self.blobs,
+                UUID(tenant_id),
+                person=person,
+                confirm=lambda _: typed,
+                say=said.append,
+            )
         return said
+
+
+@asynccontextmanager
+async def in_project(postgres: EmbeddedPostgres, name: str) -> AsyncIterator[Settings]:
+    async with supabase_project(postgres.socket_dir, name) as running:
+        key = SecretStr(running.environment()["SUPABASE_SECRET_KEY"])
+        yield Settings(supabase_url=running.url, supabase_secret_key=key)
 
 
 @pytest.fixture
 async def scene(
-    postgres: EmbeddedPostgres, database_name: str, database: PostgresDatabase, dsn: str
-) -> Scene:
+    request: pytest.FixtureRequest,
+    postgres: EmbeddedPostgres,
+    database_name: str,
+    database: PostgresDatabase,
+    dsn: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Scene]:
+    made = await make_scene(database, dsn, tmp_path_factory.mktemp("uploads"))
+    if getattr(request, "param", "own") == "own":
+        yield replace(made, opened=lambda: TenantData.connect(postgres, database_name))
+        return
+    async with (
+        in_project(postgres, database_name) as settings,
+        opened(settings) as (data, theirs),
+    ):
+        yield replace(made, opened=lambda: nullcontext(data), database=theirs)
+
+
+async def make_scene(database: Database, dsn: str, folder: Path) -> Scene:
     person, stranger = [await make_user(dsn) for _ in range(2)]
     team = await make_tenant(database, person, name="Ant & Sons")
     api = await make_api(database, team, code=CODE)
@@ -93,7 +127,14 @@ async def scene(
     ]
     await database.rpc("record_usage", {"p_calls": calls}, identity=SERVICE)
     await add_usage_day(dsn, api)
-    return Scene(postgres, database_name, person, team, api, other)
+    return Scene(never, database, person, team, api, other, BlobFolder(folder, keep_free=0))
+
+
+def never() -> AbstractAsyncContextManager[TenantStore]:
+    raise AssertionError
+
+
+in_both = pytest.mark.parametrize("scene", ["own", "project"], indirect=True)
 
 
 def rows(content: bytes) -> list[dict[str, str]]:
@@ -131,6 +172,42 @@ async def test_an_export_has_nothing_secret_and_nothing_of_others(
         assert strange.encode() not in everything
 
 
+async def test_of_a_project_it_has_the_same(
+    scene: Scene, postgres: EmbeddedPostgres, database_name: str, tmp_path: Path
+) -> None:
+    """Read in pages of two rows, which begin in the middle of equal values."""
+    own = await scene.export(tmp_path / "own.zip", scene.team)
+    async with (
+        in_project(postgres, database_name) as settings,
+        opened(settings) as (_, theirs),
+    ):
+        project = project_of(settings)
+        assert project is not None
+        data = ProjectTenantData(theirs, ProjectAuth(project), page=2)
+        of_project = replace(scene, opened=lambda: nullcontext(data))
+        there = await of_project.export(tmp_path / "project.zip", scene.team)
+    assert there.keys() == own.keys()
+    for name in own.keys() - {"README.txt", "tenant.json"}:
+        if name.endswith(".json"):
+            assert listed(there[name]) == listed(own[name]), name
+        elif name.endswith(".csv"):
+            assert timeless(there[name]) == timeless(own[name]), name
+        else:
+            assert there[name] == own[name]
+
+
+def listed(content: bytes) -> list[str]:
+    """Rows, in an order of their own: one with two ids may come with either."""
+    return sorted(json.dumps(row, sort_keys=True) for row in json.loads(content))
+
+
+def timeless(content: bytes) -> list[str]:
+    """The same, without times: each says them in its way."""
+    times = ("at", "created_at")
+    told = [{n: v for n, v in row.items() if n not in times} for row in rows(content)]
+    return sorted(json.dumps(row, sort_keys=True) for row in told)
+
+
 async def test_an_export_never_overwrites_unasked(scene: Scene, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_text("old")
     with pytest.raises(BackupError, match="--overwrite"):
@@ -150,6 +227,7 @@ async def test_another_name_deletes_nothing(scene: Scene, owner: asyncpg.Connect
     assert await owner.fetchval("select count(*) from public.apis") == 2
 
 
+@in_both
 async def test_a_deleted_tenant_leaves_what_the_books_need(
     scene: Scene, owner: asyncpg.Connection
 ) -> None:
@@ -180,6 +258,7 @@ async def test_deleting_that_was_cut_off_is_finished_by_repeating_it(
     assert left == 0
 
 
+@in_both
 async def test_a_personal_tenant_goes_with_its_person_only(
     scene: Scene, owner: asyncpg.Connection
 ) -> None:

@@ -113,7 +113,9 @@ def printable(text: str) -> bytes:
 @pytest.fixture
 async def bench(world: World, tmp_path: Path) -> Bench:
     person = await world.person()
-    files = UploadParts(BlobFolder(tmp_path, keep_free=0), url_key(b"secret"), 10_000, 10_000)
+    files = UploadParts(
+        BlobFolder(tmp_path, keep_free=0), lambda: [url_key(b"secret")], 10_000, 10_000
+    )
     world.app.state.control = replace(world.app.state.control, uploads=files)
     api = await make_api(world.database, person.tenant_id, name="bystander")
     async with world.client() as client:

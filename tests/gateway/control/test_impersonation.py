@@ -1,7 +1,7 @@
 """Looking through somebody's eyes: what is seen, what is refused, when it ends."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -193,3 +193,13 @@ async def test_who_may_not_begin(scene: Scene) -> None:
     for junk in ("sg_imp_", "sg_imp_" + "a" * 43, "sg_imp_" + "a" * 5000):
         async with scene.client(junk) as client:
             assert_problem(await client.get("/api/me"), 401, "invalid_session")
+
+
+async def test_where_sessions_are_a_projects_nothing_is_begun_or_entered(scene: Scene) -> None:
+    control = scene.world.app.state.control
+    services = replace(control.operations, impersonates=False)
+    scene.world.app.state.control = replace(control, operations=services)
+    async with scene.world.client(scene.admin) as client:
+        answer = await client.post(f"/api/admin/users/{scene.person.id}/impersonate", json=WHY)
+    assert_problem(answer, 403, "impersonation_unavailable")
+    assert await scene.entries() == []

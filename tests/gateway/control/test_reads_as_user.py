@@ -147,7 +147,9 @@ def _is_for_administrators(dependant: Dependant) -> bool:
 
 async def of_a_developer(world: World) -> tuple[Person, Mapping[str, str]]:
     """A developer of somebody's team, and what stands for each parameter of a route."""
-    files = UploadParts(BlobFolder(Path("nowhere"), keep_free=0), url_key(b"secret"), 1, 1)
+    files = UploadParts(
+        BlobFolder(Path("nowhere"), keep_free=0), lambda: [url_key(b"secret")], 1, 1
+    )
     world.app.state.control = replace(world.app.state.control, uploads=files)
     owner, developer = await world.person(), await world.person()
     team = await make_tenant(world.database, owner)

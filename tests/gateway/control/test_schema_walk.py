@@ -54,7 +54,9 @@ async def names_of(world: World) -> tuple[Mapping[str, str], Mapping[str, str]]:
 async def test_every_answer_is_one_that_the_document_knows(
     world: World, mode: GenerationMode, tmp_path: Path
 ) -> None:
-    files = UploadParts(BlobFolder(tmp_path, keep_free=0), url_key(b"secret"), 10_000, 100_000)
+    files = UploadParts(
+        BlobFolder(tmp_path, keep_free=0), lambda: [url_key(b"secret")], 10_000, 100_000
+    )
     world.app.state.control = replace(world.app.state.control, uploads=files)
     headers, values = await names_of(world)
     async with served(world.app) as url:

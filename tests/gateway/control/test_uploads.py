@@ -46,7 +46,7 @@ def world(database: PostgresDatabase, dsn: str, tmp_path: Path) -> World:
 def equip(world: World, folder: Path, **changed: Any) -> None:
     parts = UploadParts(
         blobs=BlobFolder(folder / "uploads", keep_free=0),
-        url_key=url_key(b"secret"),
+        url_keys=lambda: [url_key(b"secret")],
         max_bytes=MAX_BYTES,
         tenant_bytes=1_000_000,
     )

@@ -19,7 +19,7 @@ def parts(path: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("later", [0, LIFE_SECONDS - 1])
 def test_an_address_opens_while_it_lives(later: float) -> None:
-    check(FILE, *parts(signed_path(FILE, KEY, NOW)), KEY, NOW + later)
+    check(FILE, *parts(signed_path(FILE, KEY, NOW)), [KEY], NOW + later)
 
 
 def test_it_stays_the_same_for_a_while() -> None:
@@ -29,20 +29,20 @@ def test_it_stays_the_same_for_a_while() -> None:
 
 def test_it_opens_nothing_when_its_time_is_over() -> None:
     expires, signature = parts(signed_path(FILE, KEY, NOW))
-    check(FILE, expires, signature, KEY, expires - 1)
+    check(FILE, expires, signature, [KEY], expires - 1)
     with pytest.raises(FileUrlError):
-        check(FILE, expires, signature, KEY, expires)
+        check(FILE, expires, signature, [KEY], expires)
 
 
 def test_nobody_prolongs_it_moves_it_or_makes_one() -> None:
     expires, signature = parts(signed_path(FILE, KEY, NOW))
     for attempt in (
-        (FILE, expires + 1, signature, KEY),
-        (uuid4(), expires, signature, KEY),
-        (FILE, expires, signature, url_key(b"another secret")),
-        (FILE, expires, "", KEY),
-        (FILE, expires, signature[:-1], KEY),
-        (FILE, expires, "é\ud800", KEY),
+        (FILE, expires + 1, signature, [KEY]),
+        (uuid4(), expires, signature, [KEY]),
+        (FILE, expires, signature, [url_key(b"another secret")]),
+        (FILE, expires, "", [KEY]),
+        (FILE, expires, signature[:-1], [KEY]),
+        (FILE, expires, "é\ud800", [KEY]),
     ):
         with pytest.raises(FileUrlError):
             check(*attempt, NOW)

@@ -14,7 +14,7 @@ from gateway.errors import UnavailableError
 from gateway.proxy import streams as module
 from gateway.proxy.resolve import Resolver, Target
 from gateway.proxy.streams import Reason, Streams
-from tests.support.datapath import SECRET, MemoryStore, NewsDesk
+from tests.support.datapath import SECRETS, MemoryStore, NewsDesk
 from tests.support.waiting import until
 
 
@@ -24,7 +24,7 @@ class Desk:
     def __init__(self) -> None:
         self.store, self.news = MemoryStore(), NewsDesk()
         self.now = 1_000_000.0
-        self.verifier = KeyVerifier(self.store.key, SECRET, self.news, clock=lambda: self.now)
+        self.verifier = KeyVerifier(self.store.key, SECRETS, self.news, clock=lambda: self.now)
         self.resolver = Resolver(self.store, self.news)
         self.streams = Streams(self.verifier, self.resolver, self.news, clock=lambda: self.now)
         self.route = self.store.add_api()
