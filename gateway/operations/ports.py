@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.auth.issuer.mail import Outbox
 from gateway.limits.types import Limit, LimitState
-from gateway.operations.mail import LoggedMail, Mailer
+from gateway.operations.mail import Mailer, OutboxMail
 from gateway.operations.turns import Turns
 from gateway.store.bundles import BundleStore
 from gateway.store.database import Database
@@ -103,4 +104,4 @@ class Services:
     key_secret: bytes
     code_bytes: int
     turns: Turns = field(default_factory=Turns)
-    mailer: Mailer = field(default_factory=LoggedMail)
+    mailer: Mailer = field(default_factory=lambda: OutboxMail(Outbox(None)))
