@@ -39,7 +39,7 @@ from gateway.metering.syncing import Fsync
 from gateway.metrics import Metrics
 from gateway.operations.crash_loops import CrashLoops
 from gateway.operations.health import Ending, Part, Probe
-from gateway.operations.mail import LoggedMail
+from gateway.operations.mail import OutboxMail
 from gateway.operations.ports import Services
 from gateway.operations.switch_follower import SwitchFollower
 from gateway.operations.turns import Turns
@@ -65,7 +65,13 @@ from gateway.store.news_redis import RedisNews
 from gateway.store.presence import Presence
 from gateway.store.project import opened, project_of
 from gateway.store.routes import RouteStore
-from gateway.wiring_people import People, own_people, project_people, uploads_in
+from gateway.wiring_people import (
+    People,
+    opened_outbox,
+    own_people,
+    project_people,
+    uploads_in,
+)
 from sandbox.client import ManagerClient
 from sandbox.paths import RunPaths
 
@@ -94,10 +100,12 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     limiter = await _open_limiter(stack, settings, store.database, clock, metrics)
     journal = _open_journal(stack, settings)
     calls = _calls(stack, settings, keyring, store, manager, limiter, journal, metrics, clock)
+    outbox = opened_outbox(stack, settings)
     project = project_of(settings)
     if project is None:
-        assert store.users is not None
-        people = own_people(stack, settings, keyring, store.database, store.users, public_url)
+        users = store.users
+        assert users is not None
+        people = own_people(stack, settings, keyring, store.database, users, outbox, public_url)
     else:
         people = await project_people(stack, project, store.database)
     peers = Peers(
@@ -114,7 +122,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
         impersonates=project is None,
         code_bytes=settings.code_bytes,
         turns=Turns(folder=RunPaths(run_dir).gateways),
-        mailer=LoggedMail(shows_text=settings.environment == "development"),
+        mailer=OutboxMail(outbox),
     )
     switches = SwitchFollower(operations, store.changes)
     metrics.follow_switches(switches.counts)

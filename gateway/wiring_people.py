@@ -39,12 +39,20 @@ class People:
     jwks: Route
 
 
+def opened_outbox(stack: AsyncExitStack, settings: Settings) -> Outbox:
+    """Where letters go out: the issuer's and invitations."""
+    outbox = Outbox(carrier_from(settings))
+    stack.push_async_callback(outbox.close)
+    return outbox
+
+
 def own_people(
     stack: AsyncExitStack,
     settings: Settings,
     keyring: Keyring,
     database: Database,
     users: AuthUsers,
+    outbox: Outbox,
     public_url: str,
 ) -> People:
     """People of this installation, with an issuer of our own."""
@@ -58,8 +66,6 @@ def own_people(
     passwords = Passwords()
     stack.callback(passwords.close)
     sessions = SessionVerifier(tokens=tokens, sessions=users, database=database, clock=time.time)
-    outbox = Outbox(carrier_from(settings))
-    stack.push_async_callback(outbox.close)
     issuer = build_issuer(
         tokens=tokens,
         users=users,

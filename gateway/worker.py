@@ -12,7 +12,7 @@ import structlog
 from gateway.data.server import serving_data
 from gateway.errors import SandgateError
 from gateway.metering.drain import Drain
-from gateway.metering.retention import retire
+from gateway.metering.retention import keep_sums
 from gateway.operations.blob_collection import collect
 from gateway.reporting import reporting
 from gateway.settings import Settings
@@ -60,7 +60,8 @@ async def work(settings: Settings, run_dir: Path | None = None) -> None:
             asyncio.create_task(drain.run(), name="drain"),
             asyncio.create_task(again_and_again(lambda: housekeeping(database)), name="house"),
             asyncio.create_task(
-                again_and_again(lambda: retire(database, settings.usage_months)), name="retention"
+                again_and_again(lambda: keep_sums(database, settings.usage_months)),
+                name="retention",
             ),
             asyncio.create_task(
                 again_and_again(lambda: purge_files(database, blobs)), name="files"

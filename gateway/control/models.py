@@ -266,6 +266,7 @@ class AnalyticsView(BaseModel):
     client_errors: int = 0
     p50_ms: float | None = None
     p95_ms: float | None = None
+    percentile_error: float = 0
     request_bytes: int = 0
     response_bytes: int = 0
     by_day: list[dict[str, str | int | float | None]] = []

@@ -1,4 +1,7 @@
-"""Calls older than some months become sums by day; their months are dropped."""
+"""Calls older than some months become sums by day; their months are dropped.
+
+Days that are over of APIs that are called much are summed up beside their calls.
+"""
 
 import datetime
 
@@ -28,3 +31,18 @@ async def retire(database: Database, months: int, today: datetime.date | None = 
         if step["moved"] == 0:
             _log.info("usage_month_dropped", month=step["month"])
     return moved
+
+
+async def keep_sums(database: Database, months: int) -> None:
+    """What is too old is moved, then what is over is summed up."""
+    await retire(database, months)
+    await roll_up(database, months)
+
+
+async def roll_up(database: Database, months: int, today: datetime.date | None = None) -> int:
+    """Sum up what was not yet, a day and some APIs at a time; answers how many rows were made."""
+    since = first_kept(today or datetime.datetime.now(datetime.UTC).date(), months)
+    made = 0
+    while (step := await usage.roll_up(database, since)) is not None:
+        made += step["apis"]
+    return made

@@ -74,9 +74,13 @@ def checked_expiry(expires_at: datetime | None, now: float) -> str | None:
         return None
     if expires_at.tzinfo is None:
         raise InvalidExpiryError("expires_at needs a time zone")
-    if expires_at.timestamp() <= now:
+    try:
+        moment = expires_at.astimezone(UTC)
+    except OverflowError as error:  # the first and last hours of time, of other zones
+        raise InvalidExpiryError("expires_at is out of range") from error
+    if moment.timestamp() <= now:
         raise InvalidExpiryError("expires_at is in the past")
-    return expires_at.astimezone(UTC).isoformat()
+    return moment.isoformat()
 
 
 def checked_overlap(seconds: int | None) -> int:

@@ -1,5 +1,6 @@
 """Keys of an API: make one, list them, change, rotate and revoke one."""
 
+import asyncio
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -153,8 +154,12 @@ async def rotate_key(
         return tuple(made["api_ids"])
 
     api_ids = await finish(rotate())
-    new = await access.require_key(services, subject, UUID(values["id"]), Operation.MANAGE_KEYS)
-    old = await access.require_key(services, subject, key_id, Operation.MANAGE_KEYS)
+    new, old = await asyncio.gather(
+        *(
+            access.require_key(services, subject, each, Operation.MANAGE_KEYS)
+            for each in (UUID(values["id"]), key_id)
+        )
+    )
     return RotatedKey(CreatedKey(key_of(new), secret, api_ids), key_of(old))
 
 

@@ -1,8 +1,11 @@
-"""Mail as the use cases send it: a small port, and the one that stands in until there is mail."""
+"""Mail as the use cases send it: a small port, and the outbox that the issuer's letters use too."""
 
 from typing import Protocol
 
 import structlog
+
+from gateway.auth.issuer.errors import BusyError, EmailDisabledError
+from gateway.auth.issuer.mail import Letter, Outbox
 
 _log = structlog.get_logger(__name__)
 
@@ -15,16 +18,19 @@ class Mailer(Protocol):
         ...
 
 
-class LoggedMail:
-    """No mail is sent. What it would have said is logged where `shows_text`: in development."""
+class OutboxMail:
+    """Behind the answer, as the issuer's letters; nobody waits for the mail server."""
 
-    def __init__(self, *, shows_text: bool = False) -> None:
-        self._shows_text = shows_text
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
 
     async def send(self, to: str, subject: str, text: str) -> bool:
-        """Never on its way. The text may open doors, so a log of production is no place for it."""
-        if self._shows_text:
-            _log.info("mail_not_sent", to=to, subject=subject, text=text)
-        else:
-            _log.info("mail_not_sent")
-        return False
+        """On its way only where a server takes it: a log reaches nobody."""
+        try:
+            self._outbox.check()
+        except (EmailDisabledError, BusyError) as error:
+            # the text may open doors, so a log of production is no place for it
+            _log.info("mail_not_sent", reason=type(error).__name__)
+            return False
+        self._outbox.send(Letter(to, subject, text))
+        return self._outbox.reaches_people

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.auth.issuer.mail import Outbox
 from gateway.key_hashes import HashSecrets
 from gateway.limits.types import Limit, LimitState
-from gateway.operations.mail import LoggedMail, Mailer
+from gateway.operations.mail import Mailer, OutboxMail
 from gateway.operations.turns import Turns
 from gateway.store.bundles import BundleStore
 from gateway.store.database import Database
@@ -104,5 +105,5 @@ class Services:
     hash_secrets: Callable[[], HashSecrets]
     code_bytes: int
     turns: Turns = field(default_factory=Turns)
-    mailer: Mailer = field(default_factory=LoggedMail)
+    mailer: Mailer = field(default_factory=lambda: OutboxMail(Outbox(None)))
     impersonates: bool = True  # whether sessions are ours

@@ -21,6 +21,14 @@ async def retire(database: Database, keep: date) -> Row | None:
     return step
 
 
+async def roll_up(database: Database, since: date) -> Row | None:
+    """Sum up a day beside its calls; None when each since then is, or another does it."""
+    step: Row | None = await database.rpc(
+        "roll_up_usage", {"p_from": since.isoformat()}, identity=SERVICE
+    )
+    return step
+
+
 async def kept_since(database: Database) -> datetime | None:
     """From when on every call is there by itself; None when none was summed up yet."""
     since: str | None = await database.rpc("usage_kept_since", {}, identity=SERVICE)

@@ -264,34 +264,44 @@ def show(row: Row) -> None:
     )
 
 
-def main() -> None:
-    """Print a table; with --output write JSON too. --strict fails when a bar is missed."""
+PLANS = {
+    "claims": claims,
+    "cold": cold,
+    "thaws": thaws,
+    "crowd": crowd,
+    "churn": churn,
+    "neighbours": neighbours,
+}
+
+
+def options() -> argparse.ArgumentParser:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runtime", action="append", choices=["docker", "bubblewrap", "gvisor"])
     parser.add_argument("--claims", type=int, default=200)
     parser.add_argument("--cold", type=int, default=20)
     parser.add_argument("--thaws", type=int, default=30)
     parser.add_argument("--crowd", type=int, default=50)
-    parser.add_argument("--cycles", type=int, default=500)
-    parser.add_argument("--neighbour-seconds", type=int, default=20, help="for each misdeed")
-    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--cycles", dest="churn", type=int, default=500)
+    parser.add_argument(
+        "--neighbour-seconds", dest="neighbours", type=int, default=20, help="for each misdeed"
+    )
+    parser.add_argument("--only", action="append", choices=[*PLANS, "peer"], default=[])
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--output", type=Path)
-    chosen = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Print a table; with --output write JSON too. --strict fails when a bar is missed."""
+    chosen = options().parse_args()
     found: list[Row] = []
-    plans = {
-        "claims": (claims, chosen.claims),
-        "cold": (cold, chosen.cold),
-        "thaws": (thaws, chosen.thaws),
-        "crowd": (crowd, chosen.crowd),
-        "churn": (churn, chosen.cycles),
-        "neighbours": (neighbours, chosen.neighbour_seconds),
-    }
     print("| runtime    | what" + " " * 41 + "|     p50 |     p99 |    |    n | bar"
           + " " * 18 + "| held |")  # fmt: skip
     with tempfile.TemporaryDirectory() as data_dir:
         for runtime in chosen.runtime or ["docker", "bubblewrap"]:
-            for name, (measure, count) in plans.items():
+            for name, measure in PLANS.items():
+                count = getattr(chosen, name)
                 if count and (not chosen.only or name in chosen.only):
                     for row in uvloop.run(measure(runtime, Path(data_dir), count)):
                         show(row)

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from concurrent.futures import Future
-from threading import Thread
 from uuid import uuid4
 
 import pytest
@@ -13,37 +11,19 @@ from tests.conftest import TEMPLATE, _administer
 from tests.journeys import apps
 from tests.support.engines import require
 from tests.support.installation import Installation, installation
-from tests.support.supabase_project import PUBLIC_KEY, SECRET_KEY, SupabaseProject, supabase_project
+from tests.support.served_project import served_project
+from tests.support.supabase_project import PUBLIC_KEY, SECRET_KEY, SupabaseProject
 from tests.support.waiting import until_blocking
 
 
 @pytest.fixture(scope="module")
 def project(postgres: EmbeddedPostgres) -> Iterator[SupabaseProject]:
-    """Served by a thread of its own, since an installation is waited for."""
     name = f"project_{uuid4().hex[:12]}"
     asyncio.run(_administer(postgres, f"create database {name} template {TEMPLATE}"))
-    begun: Future[SupabaseProject] = Future()
-    loop, end = asyncio.new_event_loop(), asyncio.Event()
-
-    async def serve() -> None:
-        async with supabase_project(postgres.socket_dir, name) as made:
-            begun.set_result(made)
-            await end.wait()
-
-    def run() -> None:
-        try:
-            loop.run_until_complete(serve())
-        except BaseException as error:  # a skip as well
-            begun.set_exception(error)
-
-    thread = Thread(target=run)
-    thread.start()
     try:
-        yield begun.result(60)
-        loop.call_soon_threadsafe(end.set)
+        with served_project(postgres.socket_dir, name) as made:
+            yield made
     finally:
-        thread.join(30)
-        loop.close()
         asyncio.run(_administer(postgres, f"drop database {name} with (force)"))
 
 

@@ -129,6 +129,15 @@ MATRIX: Final[Mapping[str, Rights]] = {
         made_by="insert into public.usage_days values ({api}, '2026-01-01', {key}, 1, {tenant},"
         " {tenant}, 1, 0, 0, 10, 20, 0, jsonb_build_object(150, 1))",
     ),
+    "usage_rollups": Rights(
+        ("api_id", "api"),
+        MEMBERS,
+        insert=NOBODY,
+        update=NOBODY,
+        delete=NOBODY,
+        made_by="insert into public.usage_rollups values ({api}, '2026-01-01', {tenant}, 1, 0, 0,"
+        " 10, 20, '[]', '[]', '[]')",
+    ),
     "rate_limit_usage": Rights(("subject", "counter"), MEMBERS),
     "audit_log": Rights(("target_id", "api"), ONESELF, update=NOBODY, delete=NOBODY),
     "ledger": Rights(("account", "tenant"), MEMBERS, update=NOBODY, delete=NOBODY),

@@ -69,6 +69,7 @@ class RunningIssuer:
     users: AuthUsers
     passwords: Passwords
     sessions: SessionVerifier
+    app: Starlette  # the issuer alone, without where it is mounted
 
     def client(self) -> AsyncGoTrueClient:
         """Supabase's own client, as an application has it."""
@@ -165,13 +166,15 @@ async def running_issuer(
                 base_url=f"{url}/auth/v1", headers=VERSIONED, timeout=30, trust_env=False
             )
         )
-        yield RunningIssuer(url, http, clock, pem, tokens, users, passwords, sessions)
+        yield RunningIssuer(url, http, clock, pem, tokens, users, passwords, sessions, app)
 
 
 @asynccontextmanager
 async def served(app: ASGIApp) -> AsyncIterator[str]:
     """Serve an app on a free loopback port; answers its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        # asyncio does not do it for sockets of `create_server`; each answer would wait for an ACK
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(app, lifespan="off", ws="none", log_level="warning")
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))

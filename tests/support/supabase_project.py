@@ -61,6 +61,8 @@ async def supabase_project(socket_dir: Path, database_name: str) -> AsyncIterato
     """Over a migrated database, until the block ends."""
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        # asyncio does not do it for sockets of `create_server`; each answer would wait for an ACK
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         project = SupabaseProject(f"http://127.0.0.1:{listener.getsockname()[1]}")
         tokens = AccessTokens(
             private_key_pem=new_key_pem(), kid=KID, issuer=f"{project.url}/auth/v1"

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from gateway.auth.issuer.documents import Grant, session_document, settings_document, user_document
 from gateway.auth.issuer.errors import (
     AnonymousDisabledError,
+    FlowNotFoundError,
     NoAuthorizationError,
     PhoneDisabledError,
     RefreshTokenNotFoundError,
@@ -151,6 +152,8 @@ class Endpoints:
     async def _by_code(self, request: Request) -> Response:
         body = await read_object(request)
         code, verifier = text_of(body, "auth_code"), text_of(body, "code_verifier")
+        if not code.isascii():
+            raise FlowNotFoundError
         grant = await self._issuer.exchange(code, verifier, origin_of(request))
         return answer(session_document(grant))
 

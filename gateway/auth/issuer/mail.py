@@ -22,13 +22,13 @@ _CLOSING_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One mail; `link` and `code` are in its text too."""
+    """One mail; `link` and `code`, where it has them, are in its text too."""
 
     to: str
     subject: str
     text: str
-    link: str
-    code: str
+    link: str = ""
+    code: str = ""
 
 
 class Carrier(Protocol):
@@ -78,14 +78,12 @@ class SmtpCarrier:
 
 
 class LogCarrier:
-    """In development: the link is in the log."""
+    """In development: the link is in the log, and a letter without one as a whole."""
 
     async def carry(self, letter: Letter) -> None:
         """Write it down."""
-        _log.warning(
-            "mail_not_sent", to=letter.to, subject=letter.subject, link=letter.link,
-            code=letter.code,
-        )  # fmt: skip
+        said = {"link": letter.link, "code": letter.code} if letter.link else {"text": letter.text}
+        _log.warning("mail_not_sent", to=letter.to, subject=letter.subject, **said)
 
 
 class Outbox:
@@ -99,6 +97,11 @@ class Outbox:
     def enabled(self) -> bool:
         """Whether mail can be sent at all."""
         return self._carrier is not None
+
+    @property
+    def reaches_people(self) -> bool:
+        """Whether what is sent gets further than a log."""
+        return self.enabled and not isinstance(self._carrier, LogCarrier)
 
     def check(self) -> None:
         """Refuse what cannot be carried, before anything is said about anybody."""
@@ -143,7 +146,7 @@ def message_of(letter: Letter, sender: str) -> EmailMessage:
     message = EmailMessage()
     message["From"] = sender
     message["To"] = letter.to
-    message["Subject"] = letter.subject
+    message["Subject"] = " ".join(letter.subject.split())  # a header has one line
     message["Date"] = formatdate()
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].rstrip(">") or None)
     message["Auto-Submitted"] = "auto-generated"

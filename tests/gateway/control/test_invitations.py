@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -9,9 +10,12 @@ import asyncpg
 import httpx
 import pytest
 
+from gateway.auth.issuer.mail import Outbox, SmtpCarrier
 from gateway.operations.invitations import MOST_A_DAY
+from gateway.operations.mail import OutboxMail
 from gateway.store.embedded import EmbeddedPostgres
 from tests.support.control import World
+from tests.support.post import mail_server
 from tests.support.problems import assert_problem
 from tests.support.shared_database import one_database
 from tests.support.teams import Team, make_team
@@ -67,6 +71,19 @@ async def test_the_mail_says_who_invites_and_how_to_accept(team: Team) -> None:
     assert "team" in subject
     assert team.people["owner"].email in text
     assert f"sandgate invite accept {sent['token']}\n" in text
+
+
+async def test_with_a_mail_server_it_goes_out(team: Team) -> None:
+    async with mail_server() as server:
+        carrier = SmtpCarrier("127.0.0.1", server.port, "a@b.example", tls="off", pauses=())
+        outbox, control = Outbox(carrier), team.world.app.state.control
+        operations = replace(control.operations, mailer=OutboxMail(outbox))
+        team.world.app.state.control = replace(control, operations=operations)
+        sent = await sent_to(team, "new@example.com")
+        message = await server.next()
+        await outbox.close()
+    assert (sent["mailed"], server.addressees) == (True, ["new@example.com"])
+    assert f"sandgate invite accept {sent['token']}" in message.get_content()
 
 
 async def test_a_post_that_takes_nothing_loses_no_invitation(team: Team) -> None:

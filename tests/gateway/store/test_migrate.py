@@ -1,6 +1,7 @@
 """Migrations: in order, once, each whole or not at all."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -50,6 +51,13 @@ async def ask(postgres: EmbeddedPostgres, database: str, text: str) -> list[str]
         await connection.close()
 
 
+MIGRATE = """
+import asyncio, sys
+from pathlib import Path
+from gateway.store.migrate import migrate
+print(asyncio.run(migrate(Path(sys.argv[1]), Path(sys.argv[3]), database=sys.argv[2])))
+"""
+WAITING = "select exists (select from pg_locks where not granted and objid = 78)"
 HISTORY = "select version from supabase_migrations.schema_migrations order by 1"
 TABLES = "select relname from pg_class where relnamespace = 'public'::regnamespace order by 1"
 
@@ -90,6 +98,45 @@ async def test_several_at_once_apply_each_file_once(
     runs = [migrate(postgres.socket_dir, folder, database=empty) for _ in range(4)]
     applied = await asyncio.gather(*runs)
     assert sorted(applied) == [[], [], [], ["100", "200"]]
+
+
+async def test_two_processes_apply_each_file_once(
+    postgres: EmbeddedPostgres, empty: str, folder: Path
+) -> None:
+    runs = [await started(postgres, empty, folder) for _ in range(2)]
+    said = [(await run.communicate())[0].decode().strip() for run in runs]
+    assert sorted(said, key=len) == ["[]", "['100', '200']"]
+
+
+async def test_the_next_run_goes_on_where_one_was_killed(
+    postgres: EmbeddedPostgres, empty: str, folder: Path
+) -> None:
+    """In the middle of a file: nothing of that file is there, and all of those before."""
+    lock = "select pg_advisory_xact_lock(78)"
+    write(folder, "300_third", f"create table public.third (id int); {lock};")
+    holder = await asyncpg.connect(postgres.dsn("supabase_admin", empty))
+    try:
+        await holder.execute("select pg_advisory_lock(78)")
+        run = await started(postgres, empty, folder)
+        while not await holder.fetchval(WAITING):
+            await asyncio.sleep(0.02)
+        run.kill()
+        await run.communicate()
+        assert await ask(postgres, empty, HISTORY) == ["100", "200"]
+        assert await ask(postgres, empty, TABLES) == ["first", "second"]
+    finally:
+        await holder.close()
+    assert await migrate(postgres.socket_dir, folder, database=empty) == ["300"]
+
+
+async def started(
+    postgres: EmbeddedPostgres, database: str, folder: Path
+) -> asyncio.subprocess.Process:
+    """The same in a process of its own."""
+    arguments = (str(postgres.socket_dir), database, str(folder))
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", MIGRATE, *arguments, stdout=asyncio.subprocess.PIPE
+    )
 
 
 async def test_a_failing_file_leaves_nothing_and_earlier_ones_stay(
