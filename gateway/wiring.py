@@ -64,6 +64,7 @@ from gateway.store.news_redis import RedisNews
 from gateway.store.presence import Presence
 from gateway.store.project import opened, project_of
 from gateway.store.routes import RouteStore
+from gateway.wiring_generate import generation_of, model_probe
 from gateway.wiring_people import People, own_people, project_people, uploads_in
 from sandbox.client import ManagerClient
 from sandbox.paths import RunPaths
@@ -114,6 +115,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
         code_bytes=settings.code_bytes,
         turns=Turns(folder=RunPaths(run_dir).gateways),
         mailer=LoggedMail(shows_text=settings.environment == "development"),
+        generation=generation_of(settings),
     )
     switches = SwitchFollower(operations, store.changes)
     metrics.follow_switches(switches.counts)
@@ -131,6 +133,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             probes={
                 **_probes(journal, store.changes, limiter, ending, settings.data_dir / "journal"),
                 "switches": switches.part,
+                "model": model_probe(operations.generation),
             },
         )
     )

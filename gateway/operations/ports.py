@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.limits.types import Limit, LimitState
+from gateway.operations.generation import Generation
 from gateway.operations.mail import LoggedMail, Mailer
 from gateway.operations.turns import Turns
 from gateway.store.bundles import BundleStore
@@ -104,3 +105,4 @@ class Services:
     code_bytes: int
     turns: Turns = field(default_factory=Turns)
     mailer: Mailer = field(default_factory=LoggedMail)
+    generation: Generation = field(default_factory=Generation)
