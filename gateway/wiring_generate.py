@@ -1,5 +1,6 @@
 """What makes APIs out of words, put together from settings: for gateways and for the worker."""
 
+import hashlib
 import importlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -84,7 +85,7 @@ async def job_worker(stack: AsyncExitStack, settings: Settings, run_dir: Path) -
         code_bytes=settings.code_bytes,
         generation=generation_of(settings),
     )
-    generator = await _generator(stack, settings)
+    generator = await _generator(stack, settings, _salt(keyring.current.key_hash_secret))
 
     async def one(held: HeldJob, row: Row) -> None:
         await work(services, generator, held, row)
@@ -92,14 +93,16 @@ async def job_worker(stack: AsyncExitStack, settings: Settings, run_dir: Path) -
     return JobWorker(database, one, Pace(concurrency=settings.generation_jobs))
 
 
-async def _generator(stack: AsyncExitStack, settings: Settings) -> Generator:
+async def _generator(stack: AsyncExitStack, settings: Settings, salt: str) -> Generator:
     """The loop over the model that is set; templates need neither."""
     template = _part("generator.template")
     assemble = template.assemble if template else _no_template
     if not _model(settings):
         return Generator(_no_model, lambda _: Checkpoint(), assemble)
     loop, gates, resume, parts, anthropic, endpoint = map(importlib.import_module, _LOOP)
-    opened_endpoint = await stack.enter_async_context(endpoint.Endpoint(_model_settings(settings)))
+    opened_endpoint = await stack.enter_async_context(
+        endpoint.Endpoint(_model_settings(settings, salt))
+    )
 
     def run(wish: Wish, tools: Tools) -> AsyncGenerator[Event, None]:
         model = anthropic.AnthropicModel(opened_endpoint, tools.budget, tools.user_id)
@@ -119,7 +122,7 @@ def _model(settings: Settings) -> str:
     return "" if chosen.missing else str(chosen.model_for("code"))
 
 
-def _model_settings(settings: Settings) -> Any:
+def _model_settings(settings: Settings, salt: str = "") -> Any:
     """`generator.llm.settings.ModelSettings`. `Any`: a part that may be left out."""
     llm = importlib.import_module("generator.llm.settings")
     key = settings.anthropic_api_key
@@ -127,7 +130,13 @@ def _model_settings(settings: Settings) -> Any:
         api_key=key.get_secret_value() if key else "",
         base_url=settings.anthropic_base_url or llm.OWN_ADDRESS,
         model=settings.generation_model,
+        user_salt=salt,
     )
+
+
+def _salt(secret: bytes) -> str:
+    """So that what a provider is told of a person says nothing elsewhere."""
+    return hashlib.sha256(b"people of language models" + secret).hexdigest()
 
 
 async def _no_model(_wish: Wish, _tools: Tools) -> AsyncGenerator[Event, None]:
