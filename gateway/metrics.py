@@ -25,6 +25,7 @@ _log = structlog.get_logger(__name__)
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 Outcome = Literal["answered", "rejected", "failed"]
+JobWay = Literal["words", "template", "batch", "idea", "retry"]
 
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _START_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
@@ -109,6 +110,12 @@ class Metrics:
             ["admitted"],
             registry=self.registry,
         )
+        self._jobs_taken = Counter(
+            "sandgate_jobs_taken_total",
+            "Jobs that were asked for: in words, by template, in a batch, as an idea, once more",
+            ["way"],
+            registry=self.registry,
+        )
         self._fleet = _Fleet()
         self._fleet_until = 0.0
         self.registry.register(self._fleet)
@@ -145,6 +152,10 @@ class Metrics:
         known = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
         self._control.labels(method if method in known else _OTHER, status_class(status)).inc()
         self._control_seconds.observe(seconds)
+
+    def jobs_taken(self, way: JobWay, quantity: int) -> None:
+        """Somebody asked for APIs to be made."""
+        self._jobs_taken.labels(way).inc(quantity)
 
     def started(self, times: StartTimes) -> None:
         """A sandbox was started."""

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
@@ -93,6 +94,15 @@ class Settings(BaseSettings):
 
     sentry_dsn: SecretStr | None = None
     sentry_user_errors: SecretStr | None = None
+
+    anthropic_api_key: SecretStr | None = Field(default=None, min_length=8)
+    anthropic_base_url: str | None = Field(default=None, pattern=r"^https?://[^\s@?#]+$")
+    generation_model: str = Field(default="", max_length=200, pattern=r"^[!-~]*$")
+    generation_jobs: int = Field(default=2, ge=0, le=64)
+    generation_job_usd: Decimal = Field(default=Decimal(2), ge=0, le=100_000)
+    generation_user_day_usd: Decimal = Field(default=Decimal(10), ge=0, le=100_000)
+    generation_day_usd: Decimal = Field(default=Decimal(100), ge=0, le=1_000_000)
+    job_days: int = Field(default=90, ge=1, le=3650)
 
     secrets_key: SecretStr | None = None
     egress_nameservers: str = ""

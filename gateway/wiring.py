@@ -65,6 +65,7 @@ from gateway.store.news_redis import RedisNews
 from gateway.store.presence import Presence
 from gateway.store.project import opened, project_of
 from gateway.store.routes import RouteStore
+from gateway.wiring_generate import generation_of, model_probe
 from gateway.wiring_people import (
     People,
     opened_outbox,
@@ -123,6 +124,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
         code_bytes=settings.code_bytes,
         turns=Turns(folder=RunPaths(run_dir).gateways),
         mailer=OutboxMail(outbox),
+        generation=generation_of(settings),
     )
     switches = SwitchFollower(operations, store.changes)
     metrics.follow_switches(switches.counts)
@@ -140,6 +142,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             probes={
                 **_probes(journal, store.changes, limiter, ending, settings.data_dir / "journal"),
                 "switches": switches.part,
+                "model": model_probe(operations.generation),
             },
         )
     )

@@ -1,4 +1,4 @@
-"""The worker process: drains the journal, keeps partitions ahead, forgets what is over."""
+"""The worker process: drains the journal, makes APIs, keeps house, forgets what is over."""
 
 import asyncio
 import datetime
@@ -21,9 +21,12 @@ from gateway.store.auth_users import AuthUsers
 from gateway.store.blobs import BlobStore
 from gateway.store.database import SERVICE, Database
 from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.jobs import purge as purge_jobs
 from gateway.store.kv import KvStore
 from gateway.store.open_blobs import open_blobs
 from gateway.store.project import opened, project_of
+from gateway.store.staged_kv import StagedKvStore
+from gateway.wiring_generate import job_worker
 from sandbox.paths import RunPaths
 
 HOUSEKEEPING_SECONDS = 3600.0
@@ -67,6 +70,11 @@ async def work(settings: Settings, run_dir: Path | None = None) -> None:
                 again_and_again(lambda: purge_files(database, blobs)), name="files"
             ),
         ]
+        purging_jobs = again_and_again(lambda: purge_jobs(database, settings.job_days))
+        tasks.append(asyncio.create_task(purging_jobs, name="old jobs"))
+        if run_dir is not None and settings.generation_jobs:
+            jobs = await job_worker(stack, settings, run_dir)
+            tasks.append(asyncio.create_task(jobs.run(), name="jobs"))
         if project_of(settings) is None:  # a project cleans up its sessions itself
             users = await AuthUsers.connect(EmbeddedPostgres(settings.data_dir).socket_dir, size=1)
             stack.push_async_callback(users.close)
@@ -87,7 +95,9 @@ async def _serve_data(stack: AsyncExitStack, settings: Settings, run_dir: Path) 
     database = await stack.enter_async_context(
         opened(settings, connections=DATA_CONNECTIONS, seconds=DATA_SECONDS)
     )
-    await stack.enter_async_context(serving_data(RunPaths(run_dir).data_socket, KvStore(database)))
+    await stack.enter_async_context(
+        serving_data(RunPaths(run_dir).data_socket, StagedKvStore(database))
+    )
 
 
 async def again_and_again(action: Callable[[], Awaitable[object]]) -> None:

@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway.cli",),
     ("gateway.app", "gateway.worker"),
     ("gateway.wiring",),
-    ("gateway.wiring_people",),
+    ("gateway.wiring_people", "gateway.wiring_generate"),
     ("gateway.control", "gateway.proxy"),
     ("gateway.operations", "gateway.data"),
     ("gateway.auth", "gateway.limits", "gateway.metering", "gateway.store"),

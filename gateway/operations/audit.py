@@ -81,7 +81,9 @@ async def export(services: Services, subject: Known, query: AuditQuery) -> Async
     return _lines(services, query)
 
 
-async def note_read(services: Services, subject: Known, allowed: AllowedApi, action: str) -> None:
+async def note_read(
+    services: Services, subject: Known, allowed: AllowedApi, action: str, kind: str = "api"
+) -> None:
     """Somebody with more rights than a member's own is about to read this; closed by default.
 
     No entry for members, who read what is theirs.
@@ -94,7 +96,7 @@ async def note_read(services: Services, subject: Known, allowed: AllowedApi, act
     actor = access.actor_of(subject)
     if impersonator is not None:
         actor, detail["as_user_id"] = impersonator, optional(actor)
-    await audit.record(services.database, actor, action, ("api", str(allowed.id)), detail)
+    await audit.record(services.database, actor, action, (kind, str(allowed.id)), detail)
 
 
 async def _is_foreign(services: Services, subject: Known, tenant_id: UUID) -> bool:

@@ -7,6 +7,7 @@ from typing import Protocol
 from gateway.auth.issuer.mail import Outbox
 from gateway.key_hashes import HashSecrets
 from gateway.limits.types import Limit, LimitState
+from gateway.operations.generation import Generation
 from gateway.operations.mail import Mailer, OutboxMail
 from gateway.operations.turns import Turns
 from gateway.store.bundles import BundleStore
@@ -107,3 +108,4 @@ class Services:
     turns: Turns = field(default_factory=Turns)
     mailer: Mailer = field(default_factory=lambda: OutboxMail(Outbox(None)))
     impersonates: bool = True  # whether sessions are ours
+    generation: Generation = field(default_factory=Generation)

@@ -86,6 +86,36 @@ async def deployments(
     return await with_numbers(database, identity, rows)
 
 
+async def deployment(database: Database, identity: Identity, deployment_id: UUID) -> Row | None:
+    """One of any API that the identity may see."""
+    rows = await database.select(
+        "deployments",
+        identity=identity,
+        columns="id,api_id,version_id,weight,status,created_by,created_at",
+        where=[Filter("id", "eq", str(deployment_id))],
+        limit=1,
+    )
+    return (await with_numbers(database, identity, rows))[0] if rows else None
+
+
+async def newest(database: Database, identity: Identity, api_id: UUID) -> int | None:
+    """Number of the last version that was stored."""
+    rows = await page(database, identity, api_id, 1, 0)
+    return int(rows[0]["n"]) if rows else None
+
+
+async def origin_job(database: Database, identity: Identity, version_id: str) -> str | None:
+    """The job that made a version, when one did and it is still there."""
+    rows = await database.select(
+        "version_origins",
+        identity=identity,
+        columns="job_id",
+        where=[Filter("version_id", "eq", version_id)],
+        limit=1,
+    )
+    return str(rows[0]["job_id"]) if rows and rows[0]["job_id"] else None
+
+
 async def deploy(database: Database, api_id: UUID, n: int, weight: int, actor: UUID | None) -> Row:
     """Let version `n` answer this share of the calls."""
     arguments = {

@@ -210,5 +210,5 @@ def test_every_counter_of_the_gateway_is_in_that_test() -> None:
     assert told == {
         "call", "reject", "limits_degraded", "limits_failed", "limits_alone", "control",
         "started", "first_byte", "follow", "totals", "scrape", "render", "own", "render_shared",
-        "follow_switches",  # of a fixed list
+        "follow_switches", "jobs_taken",  # of a fixed list
     }  # fmt: skip

@@ -139,6 +139,62 @@ MATRIX: Final[Mapping[str, Rights]] = {
         " 10, 20, '[]', '[]', '[]')",
     ),
     "rate_limit_usage": Rights(("subject", "counter"), MEMBERS),
+    "jobs": Rights(
+        ("tenant_id", "tenant"),
+        MEMBERS,
+        insert=NOBODY,
+        update=NOBODY,
+        delete=NOBODY,
+        hidden=(
+            "is_asked",
+            "checkpoint",
+            "new_api_id",
+            "new_version_id",
+            "idempotency_key",
+            "request_hash",
+            "worker",
+            "claims",
+            "heartbeat_at",
+        ),
+        made_by="insert into public.jobs (id, tenant_id, prompt, new_api_id, new_version_id)"
+        " values (md5({tenant})::uuid, {tenant}, 'a clock', gen_random_uuid(), gen_random_uuid())",
+    ),
+    "job_events": Rights(
+        ("tenant_id", "tenant"),
+        MEMBERS,
+        insert=NOBODY,
+        update=NOBODY,
+        delete=NOBODY,
+        made_by="insert into public.job_events (job_id, n, tenant_id, kind, text)"
+        " values (md5({tenant})::uuid, 1, {tenant}, 'queued', 'It waits.')",
+    ),
+    "model_costs": Rights(
+        ("tenant_id", "tenant"),
+        MEMBERS,
+        insert=NOBODY,
+        update=NOBODY,
+        delete=NOBODY,
+        made_by="insert into public.model_costs"
+        " (id, tenant_id, purpose, provider, model, nano_usd, reserved_nano_usd)"
+        " values (gen_random_uuid(), {tenant}, 'code', 'scripted', 'a', 1, 2)",
+    ),
+    "tenant_caps": Rights(
+        ("tenant_id", "tenant"),
+        MEMBERS,
+        insert=NOBODY,
+        update=NOBODY,
+        delete=NOBODY,
+        made_by="insert into public.tenant_caps (tenant_id) values ({tenant})",
+    ),
+    "version_origins": Rights(
+        ("api_id", "api"),
+        MEMBERS,
+        insert=NOBODY,
+        update=NOBODY,
+        delete=NOBODY,
+        made_by="insert into public.version_origins (version_id, api_id, prompt, contract, body)"
+        " values ({version}, {api}, 'a clock', '{{}}', '')",
+    ),
     "audit_log": Rights(("target_id", "api"), ONESELF, update=NOBODY, delete=NOBODY),
     "ledger": Rights(("account", "tenant"), MEMBERS, update=NOBODY, delete=NOBODY),
     "ledger_balances": Rights(

@@ -29,6 +29,7 @@ from tests.support.factories import (
     make_upload,
     usage_call,
 )
+from tests.support.jobs import queue
 
 # Reads that a person causes and that run as the service: for each route what, and why.
 SERVICE_READS: Mapping[str, Mapping[str, str]] = {
@@ -46,7 +47,7 @@ ELSEWHERE = {
     "/api/uploads/{upload_id}/content",  # who has the signed address may read it
 }
 # Routes that never end by themselves: they are left after this many seconds.
-STREAMS: Mapping[str, float] = {}
+STREAMS: Mapping[str, float] = {"/api/jobs/{job_id}/events": 0.1}
 
 
 class RecordingDatabase(Database):
@@ -163,7 +164,12 @@ async def of_a_developer(world: World) -> tuple[Person, Mapping[str, str]]:
     await world.database.rpc("update_profile", public, identity=SERVICE)
     feedback = await make_feedback(world.database, developer.id)
     upload = await make_upload(world.database, team, "api_icon", api.id, owner.id)
+    job = await queue(world.database, owner, tenant_id=team)
+    deployments = await world.database.select("deployments", identity=SERVICE)
     return developer, {
+        "job_id": str(job),
+        "service_id": str(job),
+        "deployment_id": next(one["id"] for one in deployments if one["api_id"] == api.id),
         "api_id": api.id,
         "ref": api.id,
         "n": "1",
@@ -222,7 +228,8 @@ async def test_a_stranger_reads_nothing_by_any_route(database: PostgresDatabase,
     async with world.client(stranger) as client:
         for route in reading_routes():
             for address in addresses(route, values):
-                if values["api_id"] in address or values["tenant_id"] in address:
+                named = ("api_id", "tenant_id", "job_id", "deployment_id")
+                if any(values[name] in address for name in named):
                     answer = await client.get(address)
                     found = answer.json()
                     assert answer.status_code == 404 or found["items"] == [], address

@@ -1,13 +1,16 @@
 """The store of an API does what a dictionary of JSON values does."""
 
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.store.database import Database
+from gateway.store.database import SERVICE, Database
 from gateway.store.kv import Found, KvStore, value_text
+from gateway.store.staged_kv import StagedKvStore, is_stage, new_stage_id
 from tests.support.factories import MadeApi, make_api, make_user
 from tests.support.refusals import refusal
 
@@ -36,14 +39,16 @@ STEPS = st.lists(
 )
 
 
-@pytest.fixture
-async def api(database: Database, dsn: str) -> MadeApi:
-    return await make_api(database, (await make_user(dsn)).tenant_id)
+@pytest.fixture(params=["api", "rehearsal"])
+async def api(request: pytest.FixtureRequest, database: Database, dsn: str) -> MadeApi:
+    """An API, and a rehearsal, whose data is in memory and follows the same rules."""
+    made = await make_api(database, (await make_user(dsn)).tenant_id)
+    return made if request.param == "api" else replace(made, id=new_stage_id())
 
 
 @pytest.fixture
 def store(database: Database) -> KvStore:
-    return KvStore(database)
+    return StagedKvStore(database)
 
 
 async def step(store: KvStore, api: MadeApi, model: dict[str, Any], one: Any) -> None:
@@ -135,3 +140,37 @@ async def test_values_come_back_as_they_were(store: KvStore, api: MadeApi, value
 def test_what_is_no_json_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="JSON"):
         value_text(value)
+
+
+async def test_what_is_too_much_is_refused(store: KvStore, api: MadeApi) -> None:
+    for key in ("", "k" * 513):
+        with refusal("invalid_key"):
+            await store.set(api.id, key, "1")
+    with refusal("value_too_large"):
+        await store.set(api.id, "k", '"' + "a" * 262_144 + '"')
+    for number in range(39):
+        await store.set(api.id, str(number), '"' + "a" * 256_000 + '"')
+    with refusal("quota_exceeded"):
+        await store.set(api.id, "k", '"' + "a" * 256_000 + '"')
+
+
+async def test_pages_have_the_same_ends(store: KvStore, api: MadeApi) -> None:
+    for number in range(5):
+        await store.set(api.id, str(number), '"' + "a" * 250_000 + '"')
+    page = await store.list(api.id, after="0", limit=2)
+    assert (page.keys, page.values, page.is_complete) == (("1", "2"), None, False)
+    heavy = await store.list(api.id, with_values=True)
+    assert (heavy.keys, heavy.is_complete) == (("0", "1", "2", "3"), False)
+
+
+async def test_a_rehearsal_leaves_no_row_and_sees_no_other(database: Database) -> None:
+    store, one, other = StagedKvStore(database), new_stage_id(), new_stage_id()
+    await store.set(one, "k", "1")
+    assert await store.get(other, "k") is None
+    assert await database.select("api_kv", identity=SERVICE) == []
+
+
+def test_no_api_has_the_id_of_a_rehearsal() -> None:
+    assert is_stage(new_stage_id())
+    assert not any(is_stage(str(uuid4())) for _ in range(100))
+    assert not is_stage("no id")

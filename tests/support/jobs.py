@@ -1,0 +1,40 @@
+"""Jobs in a test's database, queued and claimed with one call each."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from gateway.store import jobs
+from gateway.store.database import Database, Row
+from gateway.store.jobs import HeldJob
+from tests.support.factories import Person
+
+
+def new_job(person: Person, **more: Any) -> dict[str, Any]:
+    """What `create_jobs` takes."""
+    return {
+        "id": str(uuid4()),
+        "tenant_id": person.tenant_id,
+        "created_by": person.id,
+        "prompt": "an API that tells the time",
+        "api_id": str(uuid4()),
+        "version_id": str(uuid4()),
+        **more,
+    }
+
+
+async def queue(database: Database, person: Person, **more: Any) -> UUID:
+    """A job that waits for a worker."""
+    return (await jobs.create(database, [new_job(person, **more)], 100))[0].id
+
+
+async def claimed(database: Database, worker: str = "a worker") -> HeldJob:
+    """The next job in turn."""
+    row = await claimed_row(database, worker)
+    return HeldJob(database, UUID(row["id"]), row["claims"])
+
+
+async def claimed_row(database: Database, worker: str = "a worker") -> Row:
+    """The same with all its columns."""
+    row = await jobs.claim(database, worker, 100)
+    assert row is not None, "nothing waits"
+    return row
