@@ -20,6 +20,7 @@ from gateway.control import (
     reload,
     secrets,
     switches,
+    templates,
     tenants,
     uploads,
     usage,
@@ -33,6 +34,7 @@ from gateway.middleware import BodyCap, Edge
 ROUTERS = (
     apis.router,
     versions.router,
+    templates.router,
     keys.router,
     leaks.router,
     secrets.router,

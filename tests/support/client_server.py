@@ -129,7 +129,7 @@ def add_apis(app: FastAPI, world: World) -> None:
         world.bodies.append(body)
         if any(api["name"] == body["name"] for api in world.apis):
             return problem(409, "name_taken", "The name is taken.")
-        if "import nowhere" in body["code"]:
+        if "import nowhere" in body.get("code", ""):
             failure = {
                 "kind": "raised",
                 "file": "app.py",

@@ -11,6 +11,7 @@ from gateway.cli.client import (
     money,
     people,
     settings,
+    templates,
 )
 from gateway.cli.client.invite import invite_app
 from gateway.cli.client.keys import keys_app
@@ -25,6 +26,8 @@ def register(app: typer.Typer) -> None:
     app.command("whoami")(account.whoami)
     app.command("logout")(account.logout)
     app.command("deploy")(deploy.deploy)
+    app.command("templates")(templates.templates)
+    app.command("create")(templates.create)
     app.command("apis")(apis.list_apis)
     app.add_typer(keys_app, name="keys")
     app.add_typer(admin_log.app, name="admin")

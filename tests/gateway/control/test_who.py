@@ -33,6 +33,9 @@ PERSON_ROUTES = [
     ("GET", "/api/ledger", None),
     ("GET", "/api/tenants", None),
     ("GET", "/api/me", None),
+    ("GET", "/api/templates", None),
+    ("GET", "/api/templates/todo-list", None),
+    ("GET", "/api/suggestions", None),
 ]
 ADMIN_ROUTES: list[tuple[str, str, object]] = [
     ("GET", "/api/admin/tenants", None),
