@@ -7,6 +7,7 @@ from gateway.control import (
     apis,
     audit,
     errors,
+    export,
     feedback,
     health,
     impersonation,
@@ -34,6 +35,7 @@ from gateway.middleware import BodyCap, Edge
 ROUTERS = (
     apis.router,
     versions.router,
+    export.router,
     templates.router,
     keys.router,
     leaks.router,

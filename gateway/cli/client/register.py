@@ -7,6 +7,7 @@ from gateway.cli.client import (
     admin_log,
     apis,
     deploy,
+    export,
     isolation,
     money,
     people,
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("deploy")(deploy.deploy)
     app.command("templates")(templates.templates)
     app.command("create")(templates.create)
+    app.command("export")(export.export)
     app.command("apis")(apis.list_apis)
     app.add_typer(keys_app, name="keys")
     app.add_typer(admin_log.app, name="admin")

@@ -17,6 +17,7 @@ API_ROUTES = [
     ("POST", "/api/apis/{id}/versions", {"code": GOOD}),
     ("GET", "/api/apis/{id}/versions", None),
     ("GET", "/api/apis/{id}/versions/1", None),
+    ("GET", "/api/apis/{id}/export", None),
     ("POST", "/api/apis/{id}/deployments", {"version": 1}),
     ("GET", "/api/apis/{id}/deployments", None),
     ("POST", "/api/apis/{id}/rollback", None),
