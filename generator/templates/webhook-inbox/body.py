@@ -23,9 +23,11 @@ STORE = {
 
 
 class Received(BaseModel):
-    """Under which number it is kept."""
+    """Under which number it is kept, and how long it is as JSON."""
 
     id: int
+    inbox: str
+    bytes: int
     received_at: str
 
 
@@ -73,25 +75,19 @@ def is_too_deep(value: object) -> bool:
     return bool(level)
 
 
-def checked(payload: dict[str, Any]) -> dict[str, Any]:
-    """A payload that can be kept: not too large, not too deep, no characters that no text has."""
+def size_of(payload: dict[str, Any]) -> int:
+    """Bytes of a payload that can be kept: not too large, not too deep, nothing but JSON."""
     if is_too_deep(payload):
         raise HTTPException(422, "The event is too deep")
-    text = json.dumps(payload)
-    if len(text) > MAX_BYTES:
-        raise HTTPException(413, "The event is larger than 64 kB")
-    if "\\u0000" in text or ("\\ud" in text and not is_text(payload)):
-        raise HTTPException(422, "The event has characters that cannot be kept")
-    return payload
-
-
-def is_text(payload: dict[str, Any]) -> bool:
-    """Whether its texts can be written as UTF-8."""
     try:
-        json.dumps(payload, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        content = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:  # not a number, or half of a character
+        raise HTTPException(422, "The event has values that cannot be kept") from error
+    if b"\\u0000" in content:
+        raise HTTPException(422, "The event has values that cannot be kept")
+    if len(content) > MAX_BYTES:
+        raise HTTPException(413, "The event is larger than 64 kB")
+    return len(content)
 
 
 @router.post(
@@ -101,13 +97,13 @@ def is_text(payload: dict[str, Any]) -> bool:
 )
 async def receive_event(inbox: Inbox, payload: Annotated[dict[str, Any], Body()]) -> Received:
     """Point a webhook here: any JSON object is kept for a week."""
-    checked(payload)
+    size = size_of(payload)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with storing():
         number = await kv.increment(f"last:{inbox}")
         event = Event(id=number, received_at=now, payload=payload)
         await kv.set(key_of(inbox, number), event.model_dump(), ttl=WEEK)
-    return Received(id=number, received_at=now)
+    return Received(id=number, inbox=inbox, bytes=size, received_at=now)
 
 
 @router.get("/inboxes/{inbox}/events", responses=STORE)
