@@ -57,7 +57,7 @@ ONLY_IN = {
     "pyseccomp": ("sandbox/runtimes/",),
     "anthropic": ("generator/llm/",),
     "argon2": ("gateway/auth/issuer/",),
-    "PIL": ("gateway/operations/pictures.py",),
+    "PIL": ("gateway/operations/pictures.py", "generator/templates/image-resize/body.py"),
     "typer": ("gateway/cli/",),
     "rich": ("gateway/cli/",),
 }

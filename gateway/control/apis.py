@@ -18,7 +18,7 @@ from gateway.control.models import (
 )
 from gateway.control.services import Ops
 from gateway.control.subject import Signed
-from gateway.operations import api_changes, apis, logs, sandboxes
+from gateway.operations import api_changes, apis, logs, sandboxes, templates
 from gateway.operations.sandboxes import ApiSandbox
 from sandbox.types import LogLine
 
@@ -32,7 +32,7 @@ async def create_api(
     """Start the code in a sandbox and answer once it is live; its first key is shown this once."""
     new = apis.NewApi(
         name=body.name,
-        code=body.code,
+        code=body.code or "",
         description=body.description,
         tenant_id=body.tenant_id,
         limits=body.limits.named(),
@@ -43,6 +43,14 @@ async def create_api(
         call_settings=body.call_settings.named(),
         price_nano_usd=body.price_nano_usd,
     )
+    if body.template is not None:
+        said = body.model_fields_set
+        new = templates.made_from(
+            new,
+            body.template,
+            own_egress="egress" in said,
+            own_description="description" in said,
+        )
     made = await while_connected(request, apis.create_api(services, subject, new))
     response.headers["Location"] = f"/api/apis/{made.api.id}"
     return CreatedApiView.model_validate(

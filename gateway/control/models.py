@@ -171,10 +171,11 @@ class CreatedApiView(ApiView):
 
 
 class CreateApiBody(Body):
-    """A new API from one file of Python."""
+    """A new API from one file of Python, or from a template of the library."""
 
     name: str
-    code: str
+    code: str | None = None
+    template: str | None = None
     description: str = ""
     tenant_id: UUID | None = None
     limits: LimitsBody = LimitsBody()
@@ -186,6 +187,12 @@ class CreateApiBody(Body):
         default_factory=lambda: CallSettingsBody.model_validate({})
     )
     price_nano_usd: Price = 0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "CreateApiBody":
+        if (self.code is None) == (self.template is None):
+            raise ValueError("send either code or template")
+        return self
 
 
 class PatchApiBody(Patch):

@@ -33,11 +33,16 @@ def deploy(
             answer = _create(session, file, code, name, description, as_json)
         else:
             answer = _add_version(session, api, code, as_json)
-        answer["curl"] = _curl(answer)
-        if as_json:
-            show_json(answer)
-        else:
-            _show(answer)
+        show_deployed(answer, as_json)
+
+
+def show_deployed(answer: dict[str, Any], as_json: bool) -> None:
+    """Where it answers and how to call it. `Any`: the answer's JSON."""
+    answer["curl"] = _curl(answer)
+    if as_json:
+        show_json(answer)
+    else:
+        _show(answer)
 
 
 def _create(
@@ -51,6 +56,11 @@ def _create(
     body = {"name": name or file.stem, "code": code}
     if description is not None:
         body["description"] = description
+    return create_api(session, body, as_json)
+
+
+def create_api(session: Session, body: dict[str, str], as_json: bool) -> dict[str, Any]:
+    """Have a new API made; what is known of it. `Any`: its JSON."""
     with progress(f"Building {body['name']}", as_json):
         answer = session.call("POST", "/api/apis", body, BUILD_SECONDS)
     return {"name": body["name"], **answer, "endpoint_url": _absolute(session, answer)}

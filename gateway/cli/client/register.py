@@ -7,11 +7,13 @@ from gateway.cli.client import (
     admin_log,
     apis,
     deploy,
+    export,
     generate,
     isolation,
     money,
     people,
     settings,
+    templates,
 )
 from gateway.cli.client.invite import invite_app
 from gateway.cli.client.keys import keys_app
@@ -28,6 +30,9 @@ def register(app: typer.Typer) -> None:
     app.command("deploy")(deploy.deploy)
     app.command("generate")(generate.generate)
     app.command("edit")(generate.edit)
+    app.command("templates")(templates.templates)
+    app.command("create")(templates.create)
+    app.command("export")(export.export)
     app.command("apis")(apis.list_apis)
     app.add_typer(keys_app, name="keys")
     app.add_typer(admin_log.app, name="admin")

@@ -44,10 +44,17 @@ class Session:
 
     def text(self, path: str, seconds: float = SECONDS) -> str:
         """A good answer as it came."""
+        return self._good(path, seconds).text
+
+    def content(self, path: str, seconds: float = SECONDS) -> bytes:
+        """The bytes of a good answer."""
+        return self._good(path, seconds).content
+
+    def _good(self, path: str, seconds: float) -> httpx.Response:
         response = self._asked("GET", path, None, {}, seconds)
         if not response.is_success:
             content(response)  # raises what it stands for
-        return response.text
+        return response
 
     def lines(
         self, path: str, seen: int, read: Callable[[Iterator[str]], Iterator[Item]]

@@ -178,6 +178,7 @@ async def of_a_developer(world: World) -> tuple[Person, Mapping[str, str]]:
         "user_id": developer.id,
         "feedback_id": feedback,
         "upload_id": upload,
+        "slug": "todo-list",
     }
 
 

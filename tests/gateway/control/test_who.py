@@ -17,6 +17,7 @@ API_ROUTES = [
     ("POST", "/api/apis/{id}/versions", {"code": GOOD}),
     ("GET", "/api/apis/{id}/versions", None),
     ("GET", "/api/apis/{id}/versions/1", None),
+    ("GET", "/api/apis/{id}/export", None),
     ("POST", "/api/apis/{id}/deployments", {"version": 1}),
     ("GET", "/api/apis/{id}/deployments", None),
     ("POST", "/api/apis/{id}/rollback", None),
@@ -48,6 +49,9 @@ PERSON_ROUTES = [
     ("POST", "/api/ideas", {"idea": "x"}),
     ("GET", "/api/services", None),
     ("GET", f"/api/services/{NOBODYS}/summary", None),
+    ("GET", "/api/templates", None),
+    ("GET", "/api/templates/todo-list", None),
+    ("GET", "/api/suggestions", None),
 ]
 ADMIN_ROUTES: list[tuple[str, str, object]] = [
     ("GET", "/api/admin/tenants", None),

@@ -1,0 +1,1 @@
+"""An API as a project that runs without Sandgate."""

@@ -1,0 +1,1 @@
+"""Texts of exported projects that are the same in each."""
