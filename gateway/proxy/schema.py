@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 from gateway.proxy.openapi import Json, a_list, an_object, resolve
 
