@@ -184,7 +184,7 @@ class AnthropicModel:
         amount = most(price, call.tokens, call.request["max_tokens"])
         async with held(self._budget, call.prompt.purpose, model, amount) as note:
             try:
-                async with self._endpoint.opened(call.request) as stream:
+                async with self._endpoint.opened(call.request, call.deadline) as stream:
                     request_id = stream.request_id
                     while (piece := await stream.into(gathered, call.deadline)) is not None:
                         if piece:

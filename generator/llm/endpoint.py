@@ -31,6 +31,10 @@ def _trusted() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
+def _left(deadline: float) -> float:
+    return max(deadline - asyncio.get_running_loop().time(), 0.0)
+
+
 class Stream:
     """One answer on its way."""
 
@@ -41,8 +45,7 @@ class Stream:
 
     async def into(self, gathered: Gathered, deadline: float) -> str | None:
         """Take the next event; what it brought, or None at the end. Silence is a TimeoutError."""
-        left = deadline - asyncio.get_running_loop().time()
-        async with asyncio.timeout(min(self._silence, max(left, 0))):
+        async with asyncio.timeout(min(self._silence, _left(deadline))):
             event = await anext(self._events, None)
         return None if event is None else gathered.take(event.event or "", event.data)
 
@@ -86,10 +89,10 @@ class Endpoint:
         await self._client.close()
 
     @asynccontextmanager
-    async def opened(self, request: Mapping[str, Any]) -> AsyncIterator[Stream]:
+    async def opened(self, request: Mapping[str, Any], deadline: float) -> AsyncIterator[Stream]:
         """Send a request; the body is read as it comes."""
         patience = self.settings.patience
-        async with asyncio.timeout(patience.first_byte):
+        async with asyncio.timeout(min(patience.first_byte, _left(deadline))):
             events = await self._client.messages.create(**request, stream=True)
         try:
             yield Stream(events, patience.silence)

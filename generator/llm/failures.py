@@ -63,7 +63,8 @@ def failure(caught: BaseException, key: str = "") -> Failure:
     """What to make of an exception of the library, the network or the stream."""
     if isinstance(caught, anthropic.APIStatusError):
         status = caught.status_code
-        error = _of_status(status, _clean(caught.api_message or "", key))
+        # what it says is typed as text, and checked by nobody
+        error = _of_status(status, _clean(str(caught.api_message or ""), key))
         return Failure(error, _again(status), asked_pause(caught.response.headers))
     if isinstance(caught, ToldError):
         status = TOLD.get(caught.kind, 500)

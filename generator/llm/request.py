@@ -13,6 +13,7 @@ from generator.llm.base import Prompt, Tool, Turn
 from generator.llm.capabilities import Capabilities
 
 MARK: Final = {"type": "ephemeral"}  # five minutes; every call within them renews it
+NOTHING: Final = {"type": "text", "text": "(nothing)"}  # empty texts are refused
 IN_FORM: Final = (
     "Answer with one JSON object and nothing else, in a block fenced by ```json and ```. "
     "It has to fit this JSON Schema:\n"
@@ -31,14 +32,17 @@ def parameters(
     output: dict[str, Any] = {}
     if row.effort and effort:
         output["effort"] = effort
-    if form is not None and row.structured_output:
-        output["format"] = {"type": "json_schema", "schema": transform_schema(form)}
+    wanted = form.model_json_schema() if form is not None else None
+    enforced = closed(wanted) if wanted is not None and row.structured_output else None
+    if enforced is not None:
+        output["format"] = {"type": "json_schema", "schema": enforced}
     request: dict[str, Any] = {
         "model": row.name,
         "max_tokens": min(prompt.max_tokens, row.max_output),
-        "system": _system(prompt, row, form),
         "messages": [message(turn, row.name) for turn in prompt.turns],
     }
+    if system := _system(prompt, row, wanted if enforced is None else None):
+        request["system"] = system
     if prompt.tools:
         request["tools"] = [_tool(tool, row) for tool in prompt.tools]
     if output:
@@ -59,11 +63,11 @@ def estimated(request: Mapping[str, Any]) -> int:
 
 
 def _system(
-    prompt: Prompt, row: Capabilities, form: type[BaseModel] | None
+    prompt: Prompt, row: Capabilities, told: Mapping[str, Any] | None
 ) -> list[dict[str, Any]]:
     texts = [prompt.system, *prompt.context]
-    if form is not None and not row.structured_output:
-        texts.append(IN_FORM + json.dumps(form.model_json_schema(), sort_keys=True))
+    if told is not None:
+        texts.append(IN_FORM + json.dumps(told, sort_keys=True))
     blocks: list[dict[str, Any]] = [{"type": "text", "text": text} for text in texts if text]
     if row.caching and blocks:
         blocks[-1]["cache_control"] = MARK
@@ -73,19 +77,42 @@ def _system(
 def _tool(tool: Tool, row: Capabilities) -> dict[str, Any]:
     described: dict[str, Any] = {"name": tool.name, "description": tool.description}
     described["input_schema"] = dict(tool.schema)
-    if row.strict_tools:
-        described["input_schema"] = transform_schema(dict(tool.schema))
+    enforced = closed(tool.schema) if row.strict_tools else None
+    if enforced is not None:
+        described["input_schema"] = enforced
         described["strict"] = True
     if row.eager_tools:
         described["eager_input_streaming"] = True
     return described
 
 
+def closed(schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The schema as it can be enforced; None when it leaves something open, which cannot be."""
+    if _is_open(schema):
+        return None
+    try:
+        enforced: dict[str, Any] = transform_schema(dict(schema))
+    except ValueError:
+        return None
+    return enforced
+
+
+def _is_open(schema: object) -> bool:
+    if isinstance(schema, list):
+        return any(_is_open(one) for one in schema)
+    if not isinstance(schema, Mapping):
+        return False
+    if schema.get("type") == "object" and "properties" not in schema:
+        return True
+    return bool(schema.get("additionalProperties")) or any(map(_is_open, schema.values()))
+
+
 def message(turn: Turn, model: str) -> dict[str, Any]:
     """One turn. What a model said goes back to the same model as it came."""
     if turn.echo is not None and turn.echo.model == model:
-        return {"role": turn.role, "content": [dict(block) for block in turn.echo.blocks]}
-    return {"role": turn.role, "content": _content(turn)}
+        said = [dict(block) for block in turn.echo.blocks if block.get("text", "x").strip()]
+        return {"role": turn.role, "content": said or [NOTHING]}
+    return {"role": turn.role, "content": _content(turn) or [NOTHING]}
 
 
 def _content(turn: Turn) -> Sequence[dict[str, Any]]:
@@ -98,7 +125,7 @@ def _content(turn: Turn) -> Sequence[dict[str, Any]]:
         }
         for result in turn.results
     ]
-    text = [{"type": "text", "text": turn.text}] if turn.text else []
+    text = [{"type": "text", "text": turn.text}] if turn.text.strip() else []
     uses: list[dict[str, Any]] = [
         {"type": "tool_use", "id": use.id, "name": use.name, "input": dict(use.input)}
         for use in turn.uses

@@ -183,6 +183,14 @@ async def test_a_call_ends_in_its_time_whatever_comes() -> None:
     assert it.pauses == []
 
 
+async def test_a_call_ends_in_its_time_when_nothing_comes() -> None:
+    short = Patience(total=0.1)
+    async with asking(saying({"fault": {"kind": "hang"}}), patience=short) as it:
+        with pytest.raises(ModelUnavailableError, match="in time"):
+            await it.model.converse(prompt())
+    assert len(it.messages) == 1
+
+
 async def test_a_server_that_asks_for_an_hour_is_away() -> None:
     async with asking(saying({"status": 429, "headers": {"retry-after": "3600"}})) as it:
         with pytest.raises(ModelUnavailableError):
