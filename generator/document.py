@@ -98,6 +98,8 @@ def _success(operation: Operation) -> dict[str, Any]:
     if operation.response is not None:
         schema = schemas.inlined(operation.response)
         made["content"] = {operation.response_type: {"schema": schema}}
-    elif operation.status != 204 and not is_json(operation.response_type):
+    elif (
+        operation.status != 204 and operation.response_type and not is_json(operation.response_type)
+    ):
         made["content"] = {operation.response_type: {}}
     return made

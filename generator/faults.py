@@ -174,7 +174,10 @@ def _one_parameter(parameter: Parameter) -> Iterator[str]:
 def _body_faults(operation: Operation) -> Iterator[str]:
     if operation.body is not None and operation.method in _NO_BODY:
         yield f"a {operation.method} has no body"
-    for media_type in (operation.body_type, operation.response_type):
+    types = [operation.body_type]
+    if operation.response_type or operation.response is not None:
+        types.append(operation.response_type)  # an answer of nothing, such as a redirect, has none
+    for media_type in types:
         if not _MEDIA_TYPE.fullmatch(media_type):
             yield f"{quoted(media_type)} is no media type"
 

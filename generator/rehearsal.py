@@ -36,6 +36,7 @@ class Rehearsal:
     def __init__(self, running: Running, contract: Contract, code: str, offset: int) -> None:
         self.findings: list[Finding] = []
         self.cases: list[CaseResult] = []
+        self.answers = True  # until it does not
         self._running = running
         self._contract = contract
         self._code = code
@@ -54,6 +55,7 @@ class Rehearsal:
             await self._others()
             await self._abuse()
         except _EnoughError as reason:
+            self.answers = False
             self._found("rehearsal_cut_short", f"Not everything was tried: {reason}.")
         await self._log_kept_no_secret()
 

@@ -12,6 +12,7 @@ from generator import served
 from generator.abuse import attempts
 from generator.acceptance import examples
 from generator.contract import Contract
+from generator.fuzz import Fuzzer
 from generator.rehearsal import Rehearsal
 from generator.stage import Stage, StartFailed
 from generator.texts import cleaned
@@ -34,11 +35,11 @@ _LINE = re.compile(r"line \d+")
 
 
 async def rehearse(
-    stage: Stage, contract: Contract, code: str, offset: int
+    stage: Stage, contract: Contract, code: str, offset: int, fuzzer: Fuzzer | None = None
 ) -> tuple[tuple[Finding, ...], TestReport]:
     """What was found and what was tried; `offset` is how many lines stand before the body.
 
-    Raises StageUnavailableError only.
+    With a `fuzzer` generated calls are made too. Raises StageUnavailableError only.
     """
     begin = time.monotonic()
     try:
@@ -46,6 +47,10 @@ async def rehearse(
             rehearsal = Rehearsal(running, contract, code, offset)
             rehearsal.findings += served.findings(contract, await running.document())
             await rehearsal.run()
+            if fuzzer is not None and rehearsal.answers:
+                found, ran = await fuzzer.run(contract, running.socket_path)
+                rehearsal.findings += found
+                rehearsal.cases += ran
     except StartFailed as error:
         return (_not_started(error, offset),), TestReport((), time.monotonic() - begin)
     report = TestReport(tuple(rehearsal.cases), time.monotonic() - begin)

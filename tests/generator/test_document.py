@@ -56,3 +56,9 @@ def test_a_reference_with_more_beside_it_keeps_both() -> None:
 
 def test_the_same_contract_gives_the_same_document() -> None:
     assert json.dumps(document_of(contract(notes()))) == json.dumps(document_of(contract(notes())))
+
+
+def test_an_answer_of_nothing_has_no_type() -> None:
+    link = operation("go", "GET", "/go", example("a", "/go", 307), status=307, response_type="")
+    answer = document_of(contract(whole(link)))["paths"]["/go"]["get"]["responses"]["307"]
+    assert "content" not in answer
