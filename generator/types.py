@@ -130,9 +130,9 @@ class EventKind(StrEnum):
     CONTRACT = "contract"  # data: contract (its JSON), diff and level for an edit
     CASES = "cases"  # data: quantity of acceptance and abuse cases
     WRITING = "writing"  # data: characters so far (throttled), file
-    WRITTEN = "written"  # data: body, round
-    GATE = "gate"  # data: gate, passed, findings, seconds; for the sandbox also passed, total
-    REPAIR = "repair"  # data: round, of, findings
+    WRITTEN = "written"  # data: body, round, diff
+    GATE = "gate"  # data: gate, passed, findings, seconds; of the sandbox also cases, cases_passed
+    REPAIR = "repair"  # data: round, of, findings, stronger
     COST = "cost"  # data: nano_usd so far, cap_nano_usd
     CHECKED = "checked"  # a candidate passed every gate; data: see Outcome.to_json
     GAVE_UP = "gave_up"  # data: code (stable), reason, findings, best candidate's body
@@ -161,11 +161,15 @@ class Previous:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a job had come when its worker died; steps that are done are not paid for twice."""
+    """How far a job had come when its worker died; steps that are done are not paid for twice.
+
+    `generator.resume.checkpoint_of` makes it from the events that were stored.
+    """
 
     contract: Contract | None = None
     body: str | None = None
     round: int = 0
+    guards: str | None = None  # of a repair: the body whose guards it must keep
 
 
 @dataclass(frozen=True, slots=True)
