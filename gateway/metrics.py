@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 Outcome = Literal["answered", "rejected", "failed"]
-JobWay = Literal["words", "template", "batch", "idea", "retry"]
+JobWay = Literal["words", "template", "batch", "idea", "retry", "edit"]
 
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _START_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)

@@ -86,6 +86,18 @@ async def generate(
     tenant_id = await access.require_tenant(
         services, subject, request.tenant_id, Operation.CREATE_API
     )
+    rows = await prepared(services, subject, tenant_id, wanted, request)
+    return await jobs.create(services.database, rows, services.generation.open_jobs)
+
+
+async def prepared(
+    services: Services,
+    subject: Known,
+    tenant_id: UUID,
+    wanted: Sequence[NewJob],
+    request: Request,
+) -> list[dict[str, Any]]:
+    """Checked, and paid for by somebody who still may; as `create_jobs` takes them."""
     actor = access.actor_of(subject)
     rows = [_checked(services.generation, one) for one in wanted]
     if any(row["template"] is None for row in rows):
@@ -95,10 +107,7 @@ async def generate(
         "created_by": optional(actor),
         "batch_id": optional(request.batch_id),
     }
-    keyed = [
-        {**row, **common, **_identity(request, row, number)} for number, row in enumerate(rows)
-    ]
-    return await jobs.create(services.database, keyed, services.generation.open_jobs)
+    return [{**row, **common, **_identity(request, row, number)} for number, row in enumerate(rows)]
 
 
 def _identity(request: Request, row: Mapping[str, Any], number: int) -> dict[str, str | None]:

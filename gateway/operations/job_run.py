@@ -10,15 +10,25 @@ import structlog
 
 from gateway.errors import SandgateError
 from gateway.operations.budget import JobBudget
+from gateway.operations.edit_store import store_edit
 from gateway.operations.generation import Template
 from gateway.operations.job_store import store_outcome
 from gateway.operations.ports import Services
 from gateway.operations.stage import PlatformStage
-from gateway.store import jobs
+from gateway.store import edits, jobs
 from gateway.store.database import Row
 from gateway.store.jobs import HeldJob
 from generator.contract import Contract
-from generator.types import Candidate, Checkpoint, Event, EventKind, GeneratorError, Outcome, Wish
+from generator.types import (
+    Candidate,
+    Checkpoint,
+    Event,
+    EventKind,
+    GeneratorError,
+    Outcome,
+    Previous,
+    Wish,
+)
 
 _log = structlog.get_logger(__name__)
 _RESUMED_FROM = (EventKind.CONTRACT, EventKind.WRITTEN, EventKind.GATE)
@@ -57,12 +67,13 @@ class PutBackError(Exception):
 async def work(services: Services, generator: Generator, held: HeldJob, row: Row) -> None:
     """From where it was left to its end, told in the job's row; PutBackError when it must wait."""
     try:
+        start = await edits.start_of(services.database, held.id)
         if row["api_id"] is None:
             outcome = row["checkpoint"].get("outcome")
-            outcome = outcome or await _made(services, generator, held, row)
-            if outcome is None or await store_outcome(services, held, row, outcome) is None:
+            outcome = outcome or await _made(services, generator, held, row, start)
+            if outcome is None or not await _stored(services, held, row, start, outcome):
                 return
-        await _succeed(held, row)
+        await (_succeed(held, row) if start is None else _propose(held))
     except GeneratorError as error:
         await _fail(held, error.code, error.reason)
     except SandgateError as error:
@@ -72,12 +83,21 @@ async def work(services: Services, generator: Generator, held: HeldJob, row: Row
         await _fail(held, error.code, error.detail)
 
 
+async def _stored(
+    services: Services, held: HeldJob, row: Row, start: Row | None, outcome: Mapping[str, Any]
+) -> bool:
+    """As a new API, or beside the version that was changed."""
+    if start is None:
+        return await store_outcome(services, held, row, outcome) is not None
+    return await store_edit(services, held, row, start["api"], outcome) is not None
+
+
 async def _made(
-    services: Services, generator: Generator, held: HeldJob, row: Row
+    services: Services, generator: Generator, held: HeldJob, row: Row, start: Row | None
 ) -> Mapping[str, Any] | None:
     """What passed every gate; None when it ended otherwise, which was told."""
     taking = _Taking(held, row)
-    async with aclosing(await _events(services, generator, held, row)) as events:
+    async with aclosing(await _events(services, generator, held, row, start)) as events:
         async for event in events:
             if not await taking.take(event):
                 return None
@@ -88,7 +108,7 @@ async def _made(
 
 
 async def _events(
-    services: Services, generator: Generator, held: HeldJob, row: Row
+    services: Services, generator: Generator, held: HeldJob, row: Row, start: Row | None
 ) -> AsyncGenerator[Event, None]:
     if row["template"] is not None:
         template = services.generation.template(row["template"])
@@ -102,10 +122,15 @@ async def _events(
         name=row["name"],
         answers=row["answers"],
         checkpoint=generator.checkpoint_of(events),
+        previous=None if start is None else _previous(start),
     )
     budget = JobBudget(held, _caps(services, row), row["cost_nano_usd"])
     stage = PlatformStage(services, str(row["tenant_id"]))
     return generator.run(wish, Tools(budget, stage, str(row["created_by"] or "")))
+
+
+def _previous(start: Row) -> Previous:
+    return Previous(Contract.model_validate(start["contract"]), start["body"])
 
 
 def _caps(services: Services, row: Row) -> Mapping[str, int | None]:
@@ -213,6 +238,13 @@ async def _succeed(held: HeldJob, row: Row) -> None:
     event = {"kind": str(EventKind.DEPLOYED), "text": "It answers.", "data": data}
     if await held.finish("succeeded", None, [event]):
         _log.info("job_succeeded", job_id=str(held.id), api_id=api_id)
+
+
+async def _propose(held: HeldJob) -> None:
+    text = "The change waits for a yes or a no."
+    event = {"kind": "proposed", "text": text, "data": {"url": f"/api/edits/{held.id}"}}
+    if await held.finish("succeeded", None, [event]):
+        _log.info("edit_made", job_id=str(held.id))
 
 
 async def _fail(held: HeldJob, code: str, reason: str) -> None:

@@ -48,7 +48,7 @@ async def store_outcome(
     bundle = bundle_of(values["code"], values["lock"], hosts)
     stored: Row | None = None
     try:
-        lease = await _started(services, spec, bundle)
+        lease = await started(services, spec, bundle)
         document = await captured(services, lease)
         stored = await finish(_stored(held, values, outcome, document))
     finally:
@@ -88,7 +88,7 @@ def _title(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:80] or "API"
 
 
-async def _started(services: Services, spec: SandboxSpec, bundle: Bundle) -> Lease:
+async def started(services: Services, spec: SandboxSpec, bundle: Bundle) -> Lease:
     """As soon as there is room."""
     for _ in range(_STARTS - 1):
         try:

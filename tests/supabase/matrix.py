@@ -168,6 +168,15 @@ MATRIX: Final[Mapping[str, Rights]] = {
         made_by="insert into public.job_events (job_id, n, tenant_id, kind, text)"
         " values (md5({tenant})::uuid, 1, {tenant}, 'queued', 'It waits.')",
     ),
+    "job_edits": Rights(
+        ("tenant_id", "tenant"),
+        MEMBERS,
+        insert=NOBODY,
+        update=NOBODY,
+        delete=NOBODY,
+        made_by="insert into public.job_edits (job_id, tenant_id, api_id, from_version_id)"
+        " values (md5({tenant})::uuid, {tenant}, {api}, {version})",
+    ),
     "model_costs": Rights(
         ("tenant_id", "tenant"),
         MEMBERS,

@@ -1,12 +1,15 @@
 """Jobs in a test's database, queued and claimed with one call each."""
 
+import json
 from typing import Any
 from uuid import UUID, uuid4
 
-from gateway.store import jobs
+import asyncpg
+
+from gateway.store import edits, jobs
 from gateway.store.database import Database, Row
 from gateway.store.jobs import HeldJob
-from tests.support.factories import Person
+from tests.support.factories import MadeApi, Person
 
 
 def new_job(person: Person, **more: Any) -> dict[str, Any]:
@@ -38,3 +41,22 @@ async def claimed_row(database: Database, worker: str = "a worker") -> Row:
     row = await jobs.claim(database, worker, 100)
     assert row is not None, "nothing waits"
     return row
+
+
+async def queue_edit(database: Database, person: Person, api: MadeApi, **more: Any) -> UUID:
+    """A job that changes an API whose version has an origin."""
+    wanted = new_job(person, tenant_id=api.tenant_id, edits_api_id=api.id, **more)
+    return (await edits.create(database, wanted, 100)).id
+
+
+async def make_origin(dsn: str, api: MadeApi, contract: dict[str, Any], body: str) -> None:
+    """Let the API's first version be one that was made from words."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(
+            "insert into public.version_origins (version_id, api_id, prompt, contract, body)"
+            " values ($1, $2, 'a clock', $3, $4)",
+            api.version_id, api.id, json.dumps(contract), body,
+        )  # fmt: skip
+    finally:
+        await connection.close()

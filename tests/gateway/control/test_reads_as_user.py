@@ -29,7 +29,8 @@ from tests.support.factories import (
     make_upload,
     usage_call,
 )
-from tests.support.jobs import queue
+from tests.support.jobs import make_origin, queue_edit
+from tests.support.templates import BODY, CONTRACT
 
 # Reads that a person causes and that run as the service: for each route what, and why.
 SERVICE_READS: Mapping[str, Mapping[str, str]] = {
@@ -164,7 +165,8 @@ async def of_a_developer(world: World) -> tuple[Person, Mapping[str, str]]:
     await world.database.rpc("update_profile", public, identity=SERVICE)
     feedback = await make_feedback(world.database, developer.id)
     upload = await make_upload(world.database, team, "api_icon", api.id, owner.id)
-    job = await queue(world.database, owner, tenant_id=team)
+    await make_origin(world.dsn, api, CONTRACT, BODY)
+    job = await queue_edit(world.database, owner, api)
     deployments = await world.database.select("deployments", identity=SERVICE)
     return developer, {
         "job_id": str(job),
