@@ -6,13 +6,12 @@ model decides nothing.
 
 import json
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from generator.llm.base import (
     Answer,
-    Model,
     ModelError,
     Prompt,
     Purpose,
@@ -64,8 +63,16 @@ class Said:
     is_whole: bool = True
 
 
+class Speaker(Protocol):
+    """The part of a Model that a conversation needs."""
+
+    def stream(self, prompt: Prompt) -> AsyncIterator[str | Answer]:
+        """Pieces of text as they come, then the whole answer."""
+        ...
+
+
 async def converse(
-    model: Model,
+    model: Speaker,
     purpose: Purpose,
     system: str,
     turns: Sequence[Turn],
@@ -97,10 +104,7 @@ async def converse(
             result, looked = await _used(known, use)
             results.append(result)
             yield looked
-        story += [
-            Turn("assistant", answer.text, uses=answer.uses),
-            Turn("user", results=tuple(results)),
-        ]
+        story += [answer.turn, Turn("user", results=tuple(results))]
     yield Said(said, spent, is_whole=False)
 
 

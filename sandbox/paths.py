@@ -83,6 +83,11 @@ class RunPaths:
         return self.run / "data" / "data.sock"
 
     @property
+    def models_socket(self) -> Path:
+        """Where gateways ask the worker, which holds the client of the language models."""
+        return self.run / "data" / "models.sock"
+
+    @property
     def gateways(self) -> Path:
         """Holds one socket per gateway process, by which they ask each other."""
         return self.run / "gateways"

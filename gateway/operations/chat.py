@@ -12,17 +12,18 @@ import structlog
 
 from gateway.auth.permissions import Operation
 from gateway.auth.subject import User
-from gateway.errors import ConflictError, InvalidInputError
+from gateway.errors import InvalidInputError
 from gateway.operations import access, apis
 from gateway.operations.access import Known
 from gateway.operations.chat_looks import looks
 from gateway.operations.chat_proposals import proposals
 from gateway.operations.chat_text import rendered
+from gateway.operations.generate import NoModelError
 from gateway.operations.ports import Services
 from gateway.operations.profile import require_person
 from gateway.operations.switches import Switch, require
-from generator.chat import Looked, Piece, Said, converse, harmless
-from generator.llm.base import Model, Turn
+from generator.chat import Looked, Piece, Said, Speaker, converse, harmless
+from generator.llm.base import Turn
 from generator.types import GeneratorError
 
 MESSAGES = 40
@@ -37,21 +38,11 @@ class InvalidChatError(InvalidInputError):
     code, title = "invalid_chat", "Invalid conversation"
 
 
-class NoModelError(ConflictError):
-    """No language model is set up here. Waiting does not help, so it is no 503."""
-
-    code, title = "no_model", "No language model is set up"
-
-    def __init__(self) -> None:
-        text = "The operator sets ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a local model."
-        super().__init__(text)
-
-
 class Assistants(Protocol):
     """Gives a model whose calls are paid for by somebody."""
 
-    def model_for(self, user_id: UUID, tenant_id: UUID) -> Model | None:
-        """None when no language model is set up."""
+    def model_for(self, user_id: UUID, tenant_id: UUID) -> Speaker:
+        """One for each question."""
         ...
 
 
@@ -83,9 +74,9 @@ async def chat(
     turns = _turns(messages)
     await require(services, Switch.GENERATION)
     tenant = await access.require_tenant(services, person, None, Operation.READ)
-    model = assistants.model_for(person.user_id, tenant) if assistants else None
-    if model is None:
-        raise NoModelError
+    if assistants is None or not services.generation.model:
+        raise NoModelError(services.generation.missing)
+    model = assistants.model_for(person.user_id, tenant)
     if api is not None:
         shown = await apis.read_api(services, person, api)
         turns = [_page(shown.id, shown.name), *turns]
@@ -93,7 +84,7 @@ async def chat(
 
 
 async def _events(
-    services: Services, person: User, model: Model, turns: list[Turn]
+    services: Services, person: User, model: Speaker, turns: list[Turn]
 ) -> AsyncGenerator[ChatEvent]:
     system = files("generator.prompts").joinpath("chat.md").read_text(encoding="utf-8")
     helpers = [*looks(services, person), *proposals(services, person)]

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from generator.llm.base import Answer, Form, Model, OnText, Prompt, Purpose, ToolUse
+from generator.chat import Speaker
+from generator.llm.base import Answer, Form, OnText, Prompt, Purpose, ToolUse
 from generator.types import GeneratorError
 
 
@@ -56,10 +57,11 @@ class ScriptedTurns:
 class OneAssistant:
     """The same model for everybody; keeps for whom it was asked."""
 
-    model: Model | None
+    model: Speaker | None = None
     asked: list[tuple[UUID, UUID]] = field(default_factory=list)
 
-    def model_for(self, user_id: UUID, tenant_id: UUID) -> Model | None:
+    def model_for(self, user_id: UUID, tenant_id: UUID) -> Speaker:
         """It."""
         self.asked.append((user_id, tenant_id))
+        assert self.model is not None
         return self.model
