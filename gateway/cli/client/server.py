@@ -78,6 +78,7 @@ class Server:
         path: str,
         *,
         json: Mapping[str, object] | None = None,
+        raw: bytes | None = None,
         token: str | None = None,
         headers: Mapping[str, str] | None = None,
         seconds: float = SECONDS,
@@ -89,6 +90,7 @@ class Server:
                 method,
                 self.url + path,
                 json=json,
+                content=raw,
                 headers={**(headers or {}), **own},
                 timeout=httpx.Timeout(seconds, connect=10),
             )
