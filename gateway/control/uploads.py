@@ -40,6 +40,13 @@ class UploadsOffError(UnavailableError):
     code, title = "uploads_off", "Files cannot be kept here"
 
 
+class UploadPage(Page[Upload]):
+    """Files, and how many bytes of those allowed the tenant's files take together."""
+
+    used_bytes: int
+    allowed_bytes: int
+
+
 def parts_of(control: ControlServices) -> UploadParts:
     """What uploads need."""
     if control.uploads is None:
@@ -103,11 +110,17 @@ async def list_uploads(
     tenant_id: Annotated[UUID | None, Query(description="absent: your personal one")] = None,
     limit: PageLimit = 50,
     offset: PageOffset = 0,
-) -> Page[Upload]:
-    """Files of a tenant, newest first."""
+) -> UploadPage:
+    """Files of a tenant, newest first, and what is left of its quota."""
     parts = parts_of(control)
     found = await uploads.list_uploads(control.operations, parts, subject, tenant_id, limit, offset)
-    return Page(items=found, limit=limit, offset=offset)
+    return UploadPage(
+        items=found.items,
+        limit=limit,
+        offset=offset,
+        used_bytes=found.used_bytes,
+        allowed_bytes=found.allowed_bytes,
+    )
 
 
 @router.get("/uploads/{upload_id}")

@@ -195,6 +195,15 @@ async def add_upload(
     return _of(stored, parts, services.clock())
 
 
+@dataclass(frozen=True, slots=True)
+class TenantUploads:
+    """Files of a tenant that the subject may see, and what all of them take of how much."""
+
+    items: list[Upload]
+    used_bytes: int
+    allowed_bytes: int
+
+
 async def list_uploads(
     services: Services,
     parts: UploadParts,
@@ -202,13 +211,15 @@ async def list_uploads(
     tenant_id: UUID | None,
     limit: int,
     offset: int,
-) -> list[Upload]:
+) -> TenantUploads:
     """Files of a tenant, newest first."""
     tenant = await access.require_tenant(services, subject, tenant_id, Operation.READ)
     where = [Filter("tenant_id", "eq", str(tenant))]
     identity = access.identity_of(subject)
     rows = await uploads.listed(services.database, identity, where, limit, offset)
-    return [_of(row, parts, services.clock()) for row in rows]
+    items = [_of(row, parts, services.clock()) for row in rows]
+    used = await uploads.held_bytes(services.database, tenant)
+    return TenantUploads(items, used, parts.tenant_bytes)
 
 
 async def read_upload(

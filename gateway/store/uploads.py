@@ -72,6 +72,12 @@ async def of_api(database: Database, identity: Identity, api_id: UUID) -> Row | 
     return rows[0] if rows else None
 
 
+async def held_bytes(database: Database, tenant_id: UUID) -> int:
+    """What all files of a tenant take together, whoever may see them."""
+    arguments = {"p_tenant_id": str(tenant_id)}
+    return int(await database.rpc("upload_bytes", arguments, identity=SERVICE))
+
+
 async def remove(database: Database, upload_id: UUID, actor: UUID | None) -> bool:
     """Forget it; False when it was gone already."""
     arguments = {"p_id": str(upload_id), "p_actor": text(actor)}

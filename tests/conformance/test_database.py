@@ -20,8 +20,8 @@ from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.postgrest import PostgrestDatabase
 from gateway.store.postgrest_keys import ProjectKeys
 from tests.conftest import TEMPLATE, _administer
-from tests.support.emptying import Fresh
 from tests.support.factories import Person, make_api, make_user, user_identity
+from tests.support.one_database import Fresh
 from tests.support.postgrest import anon_key, postgrest, service_key
 
 

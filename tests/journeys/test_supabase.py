@@ -1,16 +1,14 @@
 """A whole installation over a Supabase project: only HTTP leads to its data."""
 
-import asyncio
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 
 from gateway.store.embedded import EmbeddedPostgres
-from tests.conftest import TEMPLATE, _administer
 from tests.journeys import apps
 from tests.support.engines import require
 from tests.support.installation import Installation, installation
+from tests.support.one_database import one_database
 from tests.support.served_project import served_project
 from tests.support.supabase_project import PUBLIC_KEY, SECRET_KEY, SupabaseProject
 from tests.support.waiting import until_blocking
@@ -18,13 +16,11 @@ from tests.support.waiting import until_blocking
 
 @pytest.fixture(scope="module")
 def project(postgres: EmbeddedPostgres) -> Iterator[SupabaseProject]:
-    name = f"project_{uuid4().hex[:12]}"
-    asyncio.run(_administer(postgres, f"create database {name} template {TEMPLATE}"))
-    try:
-        with served_project(postgres.socket_dir, name) as made:
-            yield made
-    finally:
-        asyncio.run(_administer(postgres, f"drop database {name} with (force)"))
+    with (
+        one_database(postgres) as name,
+        served_project(postgres.socket_dir, name) as made,
+    ):
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,13 @@ from tests.support.factories import (
     make_tenant,
     make_user,
 )
-from tests.support.shared_database import one_database
+from tests.support.one_database import one_database
 
 
 @pytest.fixture(scope="module")
 def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
-    yield from one_database(postgres)
+    with one_database(postgres) as name:
+        yield name
 
 
 @pytest.fixture

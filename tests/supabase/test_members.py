@@ -11,14 +11,15 @@ import pytest
 from gateway.store.database import SERVICE, Database, DatabaseError, Filter
 from gateway.store.embedded import EmbeddedPostgres
 from tests.support.factories import Person, add_member, make_tenant, make_user
-from tests.support.shared_database import one_database
+from tests.support.one_database import one_database
 
 ROUNDS = 5  # of each race
 
 
 @pytest.fixture(scope="module")
 def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
-    yield from one_database(postgres)
+    with one_database(postgres) as name:
+        yield name
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ def register(app: typer.Typer) -> None:
     app.command("credit")(money.credit)
     app.command("profile")(people.profile)
     app.add_typer(people.feedback_app, name="feedback")
+    app.command("uploads")(people.uploads)
     app.command("pause")(apis.pause)
     app.command("resume")(apis.resume)
     app.command("rollback")(apis.rollback)

@@ -79,6 +79,7 @@ class Server:
         path: str,
         *,
         json: Mapping[str, object] | None = None,
+        raw: bytes | None = None,
         token: str | None = None,
         headers: Mapping[str, str] | None = None,
         seconds: float = SECONDS,
@@ -90,6 +91,7 @@ class Server:
                 method,
                 self.url + path,
                 json=json,
+                content=raw,
                 headers={**(headers or {}), **own},
                 timeout=httpx.Timeout(seconds, connect=10),
             )

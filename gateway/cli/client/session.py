@@ -42,6 +42,10 @@ class Session:
         """JSON of a good answer, {} of an empty one. `Any`: it is JSON."""
         return content(self._asked(method, path, json, headers or {}, seconds))
 
+    def upload(self, path: str, file: bytes, seconds: float = SECONDS) -> dict[str, Any]:
+        """Send a file; JSON of a good answer. `Any`: it is JSON."""
+        return content(self._asked("POST", path, None, {}, seconds, file))
+
     def text(self, path: str, seconds: float = SECONDS) -> str:
         """A good answer as it came."""
         return self._good(path, seconds).text
@@ -72,13 +76,14 @@ class Session:
         json: Mapping[str, object] | None,
         headers: Mapping[str, str],
         seconds: float,
+        raw: bytes | None = None,
     ) -> httpx.Response:
         if self._credentials.has_expired(time.time()):
             self._refresh()
-        response = self._sent(method, path, json, headers, seconds)
+        response = self._sent(method, path, json, headers, seconds, raw)
         if response.status_code == 401:
             self._refresh()
-            response = self._sent(method, path, json, headers, seconds)
+            response = self._sent(method, path, json, headers, seconds, raw)
         return response
 
     def _sent(
@@ -88,10 +93,11 @@ class Session:
         json: Mapping[str, object] | None,
         headers: Mapping[str, str],
         seconds: float,
+        raw: bytes | None,
     ) -> httpx.Response:
         token = self._credentials.access_token
         return self._server.send(
-            method, path, json=json, token=token, headers=headers, seconds=seconds
+            method, path, json=json, raw=raw, token=token, headers=headers, seconds=seconds
         )
 
     def items(self, path: str) -> list[dict[str, Any]]:

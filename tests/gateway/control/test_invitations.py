@@ -15,15 +15,16 @@ from gateway.operations.invitations import MOST_A_DAY
 from gateway.operations.mail import OutboxMail
 from gateway.store.embedded import EmbeddedPostgres
 from tests.support.control import World
+from tests.support.one_database import one_database
 from tests.support.post import mail_server
 from tests.support.problems import assert_problem
-from tests.support.shared_database import one_database
 from tests.support.teams import Team, make_team
 
 
 @pytest.fixture(scope="module")
 def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
-    yield from one_database(postgres)
+    with one_database(postgres) as name:
+        yield name
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ SERVICE_READS: Mapping[str, Mapping[str, str]] = {
     "/api/tenants/{tenant_id}/members": {
         "rpc tenant_people": "a person's own row only is theirs to read; membership is checked"
     },
+    "/api/uploads": {"rpc upload_bytes": "one sum of a tenant; membership is checked"},
     "/api/tenants/{tenant_id}/usage": {
         "rpc tenant_calls": "sums over the calls of a tenant; membership is checked"
     },

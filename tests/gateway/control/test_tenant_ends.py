@@ -10,14 +10,15 @@ from gateway.store.database import SERVICE, Filter
 from gateway.store.embedded import EmbeddedPostgres
 from tests.support.control import World
 from tests.support.factories import make_api, make_key, usage_call
+from tests.support.one_database import one_database
 from tests.support.problems import assert_problem
-from tests.support.shared_database import one_database
 from tests.support.teams import Team, make_team
 
 
 @pytest.fixture(scope="module")
 def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
-    yield from one_database(postgres)
+    with one_database(postgres) as name:
+        yield name
 
 
 @pytest.fixture

@@ -119,6 +119,21 @@ async def test_a_new_icon_takes_the_place_of_the_old_one(world: World) -> None:
     assert_problem(await fetch(world, old["url"]), 404, "upload_not_found")
 
 
+async def test_the_list_tells_what_is_used_and_what_is_allowed(world: World) -> None:
+    owner, viewer = await world.person(), await world.person()
+    team = await make_tenant(world.database, owner)
+    await add_member(world.database, team, viewer.id, "viewer")
+    path = f"/api/apis/{(await make_api(world.database, team)).slug}/icon"
+    icon = await put(world, owner, picture(), path)
+    files = [await put(world, owner, b"text", await attach_to(world, owner)) for _ in range(2)]
+    async with world.client(viewer) as client:
+        of_team = (await client.get("/api/uploads", params={"tenant_id": team})).json()
+    async with world.client(owner) as client:
+        own = (await client.get("/api/uploads?limit=1")).json()
+    assert (of_team["used_bytes"], of_team["allowed_bytes"]) == (icon["bytes"], 1_000_000)
+    assert own["used_bytes"] == sum(file["bytes"] for file in files) == 8
+
+
 async def test_an_api_has_an_icon_that_its_members_see_and_its_builders_change(
     world: World,
 ) -> None:

@@ -1,6 +1,7 @@
 """Profile and feedback from the command line."""
 
 import json
+from pathlib import Path
 
 import pytest
 from fastapi.responses import JSONResponse
@@ -92,3 +93,36 @@ def test_a_strange_server_is_said_to_be_one(
 ) -> None:
     world.answer = JSONResponse({"items": [{"surprise": 1}]})
     assert signed_in(*command).exit_code == 1
+
+
+class TestFiles:
+    """What goes along with feedback, and what files take."""
+
+    def test_files_go_along(self, signed_in: Command, world: World, tmp_path: Path) -> None:
+        file = tmp_path / "a picture.png"
+        file.write_bytes(b"\x89PNG")
+        world.answer = JSONResponse(WRITTEN, 201)
+        arguments = ("--text", "Very.", "--attach", str(file))
+        assert signed_in("feedback", "send", "Slow", *arguments).exit_code == 0
+        assert [path for _, path in world.requests[-2:]] == [
+            "/api/feedback",
+            "/api/feedback/f/attachments",
+        ]
+        assert world.sent[-1] == b"\x89PNG"
+
+    def test_a_file_that_is_not_there_sends_nothing(self, signed_in: Command, world: World) -> None:
+        before = len(world.requests)
+        arguments = ("--text", "Very.", "--attach", "/nowhere.png")
+        result = signed_in("feedback", "send", "Slow", *arguments)
+        assert (result.exit_code, len(world.requests)) == (2, before)
+        assert "/nowhere.png cannot be read" in result.output
+
+    def test_files_are_listed_with_what_they_take(self, signed_in: Command, world: World) -> None:
+        item = {"id": "u", "purpose": "attachment", "bytes": 9, "name": "a.png"}
+        item["created_at"] = "2026-11-22T10:00:00+00:00"
+        found = {"items": [item], "limit": 200, "offset": 0, "used_bytes": 9, "allowed_bytes": 99}
+        world.answer = JSONResponse(found)
+        lines = signed_in("uploads").stdout.splitlines()
+        assert lines[1].split() == ["2026-11-22", "attachment", "9", "a.png", "u"]
+        assert lines[2] == "9 of 99 bytes are used."
+        assert signed_in.json("uploads", "--tenant", "u") == found
