@@ -73,7 +73,9 @@ class JobBudget:
         return JobReservation(self, reservation_id)
 
     async def settled(self, job_nano_usd: int) -> None:
-        """Tell whoever watches."""
+        """Tell whoever watches, when it is more than before."""
+        if job_nano_usd == self.spent_nano_usd:
+            return
         self.spent_nano_usd = job_nano_usd
         event = {
             "kind": EventKind.COST,

@@ -81,7 +81,7 @@ async def _is_over(
     services: Services, identity: Identity, job_id: UUID, after: int, rows: list[Row]
 ) -> bool:
     """Whether nothing comes behind these."""
-    job = await jobs.find(services.database, identity, job_id)
+    job = await jobs.progress(services.database, identity, job_id)
     last = rows[-1]["n"] if rows else after
     return job is None or (job["status"] in OVER and last >= job["events"])
 

@@ -49,6 +49,15 @@ async def find(database: Database, identity: Identity, job_id: UUID) -> Row | No
     return rows[0] if rows else None
 
 
+async def progress(database: Database, identity: Identity, job_id: UUID) -> Row | None:
+    """Status and number of events alone, for whoever looks again and again."""
+    where = [Filter("id", "eq", str(job_id))]
+    rows = await database.select(
+        "jobs", identity=identity, columns="status,events", where=where, limit=1
+    )
+    return rows[0] if rows else None
+
+
 async def page(
     database: Database,
     identity: Identity,
