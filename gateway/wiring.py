@@ -40,6 +40,7 @@ from gateway.metrics import Metrics
 from gateway.operations.crash_loops import CrashLoops
 from gateway.operations.health import Ending, Part, Probe
 from gateway.operations.mail import OutboxMail
+from gateway.operations.model_line import RemoteModels
 from gateway.operations.ports import Services
 from gateway.operations.switch_follower import SwitchFollower
 from gateway.operations.turns import Turns
@@ -138,6 +139,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
             version=version("sandgate"),
             peers=peers,
             leaks=LeakDesk(Reporters.from_text(settings.leak_report_keys)),
+            assistants=RemoteModels(RunPaths(run_dir).models_socket),
             uploads=await uploads_in(stack, settings, keyring),
             probes={
                 **_probes(journal, store.changes, limiter, ending, settings.data_dir / "journal"),

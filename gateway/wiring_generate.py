@@ -1,41 +1,43 @@
 """What makes APIs out of words, put together from settings: for gateways and for the worker."""
 
 import hashlib
-import importlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from importlib.util import find_spec
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 from gateway.limits.memory import MemoryLimiter
-from gateway.operations.generation import Generation, Library, nano_usd
+from gateway.operations.budget import PersonBudget
+from gateway.operations.generation import Generation, nano_usd
 from gateway.operations.health import Part
 from gateway.operations.job_run import Generator, Tools, work
 from gateway.operations.job_worker import JobWorker, Pace
+from gateway.operations.model_line import ModelDesk
 from gateway.operations.ports import Services
 from gateway.secrets import Keyring
 from gateway.settings import Settings
 from gateway.store.bundles import BundleStore
-from gateway.store.database import Row
+from gateway.store.database import Database, Row
 from gateway.store.jobs import HeldJob
+from gateway.store.model_costs import Caps
 from gateway.store.project import opened
-from generator.contract import Contract
-from generator.types import Checkpoint, Event, EventKind, GeneratorError, Wish
+from generator import library
+from generator.chat import Speaker
+from generator.llm.base import Budget
+from generator.llm.settings import OWN_ADDRESS, ModelSettings
+from generator.template import assemble
+from generator.types import Checkpoint, Event, EventKind, Wish
 from sandbox.client import ManagerClient
 from sandbox.paths import RunPaths
 
+if TYPE_CHECKING:
+    from generator.llm.anthropic import AnthropicModel
+
+Asking = Callable[[Budget, str], "AnthropicModel"]
 CONNECTIONS = 4
-# whoever leaves one of these out has an installation that offers templates only
-_LOOP = (
-    "generator.loop",
-    "generator.gates",
-    "generator.resume",
-    "generator.parts",
-    "generator.llm.anthropic",
-    "generator.llm.endpoint",
-)
 
 
 class NoChanges:
@@ -47,7 +49,6 @@ class NoChanges:
 
 def generation_of(settings: Settings) -> Generation:
     """Model, templates and caps of this installation."""
-    library: Library | None = _part("generator.library")
     return Generation(
         model=_model(settings),
         library=library,
@@ -68,8 +69,16 @@ def model_probe(generation: Generation) -> Callable[[], Awaitable[Part]]:
     return model
 
 
-async def job_worker(stack: AsyncExitStack, settings: Settings, run_dir: Path) -> JobWorker:
-    """This process's share of the queue, over connections of its own."""
+@dataclass(frozen=True, slots=True)
+class MakingParts:
+    """What a worker runs: its share of the queue, and the desk at which gateways ask a model."""
+
+    jobs: JobWorker
+    desk: ModelDesk | None
+
+
+async def making(stack: AsyncExitStack, settings: Settings, run_dir: Path) -> MakingParts:
+    """Over connections of their own. Only where a model is set its client is loaded."""
     database = await stack.enter_async_context(opened(settings, connections=CONNECTIONS))
     keyring = Keyring.of(settings.data_dir, settings.admin_api_key, settings.secrets_key)
     manager = ManagerClient(RunPaths(run_dir).manager_socket)
@@ -85,50 +94,57 @@ async def job_worker(stack: AsyncExitStack, settings: Settings, run_dir: Path) -
         code_bytes=settings.code_bytes,
         generation=generation_of(settings),
     )
-    generator = await _generator(stack, settings, _salt(keyring.current.key_hash_secret))
+    generator, desk = Generator(_no_model, lambda _: Checkpoint(), assemble), None
+    if services.generation.model:
+        salt = _salt(keyring.current.key_hash_secret)
+        asking = await _asking(stack, _model_settings(settings, salt))
+        generator = _generator(asking)
+        desk = ModelDesk(_speakers(asking, database, services.generation.caps))
 
     async def one(held: HeldJob, row: Row) -> None:
         await work(services, generator, held, row)
 
-    return JobWorker(database, one, Pace(concurrency=settings.generation_jobs))
+    return MakingParts(JobWorker(database, one, Pace(concurrency=settings.generation_jobs)), desk)
 
 
-async def _generator(stack: AsyncExitStack, settings: Settings, salt: str) -> Generator:
-    """The loop over the model that is set; templates need neither."""
-    template = _part("generator.template")
-    assemble = template.assemble if template else _no_template
-    if not _model(settings):
-        return Generator(_no_model, lambda _: Checkpoint(), assemble)
-    loop, gates, resume, parts, anthropic, endpoint = map(importlib.import_module, _LOOP)
-    opened_endpoint = await stack.enter_async_context(
-        endpoint.Endpoint(_model_settings(settings, salt))
-    )
+async def _asking(stack: AsyncExitStack, chosen: ModelSettings) -> Asking:
+    """Who asks a model, on whose account. The client is heavy: it is loaded here alone."""
+    from generator.llm.anthropic import AnthropicModel
+    from generator.llm.endpoint import Endpoint
+
+    endpoint = await stack.enter_async_context(Endpoint(chosen))
+    return lambda budget, user_id: AnthropicModel(endpoint, budget, user_id)
+
+
+def _generator(asking: Asking) -> Generator:
+    from generator import gates, loop, parts, resume
 
     def run(wish: Wish, tools: Tools) -> AsyncGenerator[Event, None]:
-        model = anthropic.AnthropicModel(opened_endpoint, tools.budget, tools.user_id)
-        stronger = model.escalated("repair")
-        made = parts.Parts(model, tools.stage, gates.GATES, stronger)
-        events: AsyncGenerator[Event, None] = loop.run(wish, made)
-        return events
+        model = asking(tools.budget, tools.user_id)
+        made = parts.Parts(model, tools.stage, gates.GATES, model.escalated("repair"))
+        return loop.run(wish, made)
 
     return Generator(run, resume.checkpoint_of, assemble)
 
 
+def _speakers(asking: Asking, database: Database, caps: Caps) -> Callable[[UUID, UUID], Speaker]:
+    def model_for(user_id: UUID, tenant_id: UUID) -> Speaker:
+        return asking(PersonBudget(database, tenant_id, user_id, caps), str(user_id))
+
+    return model_for
+
+
 def _model(settings: Settings) -> str:
-    """Which model writes code; empty when none is set, or when nobody could ask it."""
-    if not all(map(_is_there, _LOOP)):
-        return ""
+    """Which model writes code; empty when none is set."""
     chosen = _model_settings(settings)
-    return "" if chosen.missing else str(chosen.model_for("code"))
+    return "" if chosen.missing else chosen.model_for("code")
 
 
-def _model_settings(settings: Settings, salt: str = "") -> Any:
-    """`generator.llm.settings.ModelSettings`. `Any`: a part that may be left out."""
-    llm = importlib.import_module("generator.llm.settings")
+def _model_settings(settings: Settings, salt: str = "") -> ModelSettings:
     key = settings.anthropic_api_key
-    return llm.ModelSettings(
+    return ModelSettings(
         api_key=key.get_secret_value() if key else "",
-        base_url=settings.anthropic_base_url or llm.OWN_ADDRESS,
+        base_url=settings.anthropic_base_url or OWN_ADDRESS,
         model=settings.generation_model,
         user_salt=salt,
     )
@@ -143,20 +159,3 @@ async def _no_model(_wish: Wish, _tools: Tools) -> AsyncGenerator[Event, None]:
     """A job that was taken while there was a model."""
     told = {"code": "no_model", "reason": "No language model is set any more."}
     yield Event(EventKind.FAILED, "No language model is set any more.", told)
-
-
-def _no_template(contract: Contract, body: str) -> str:
-    raise GeneratorError(f"{contract.title} cannot be put together here ({len(body)} characters).")
-
-
-def _part(name: str) -> Any:
-    """A module of the generator; None where it was left out. `Any`: its own types hold in it."""
-    return importlib.import_module(name) if _is_there(name) else None
-
-
-def _is_there(name: str) -> bool:
-    """Looked for without being loaded: a gateway needs no client of a model."""
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False

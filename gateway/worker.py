@@ -26,7 +26,7 @@ from gateway.store.kv import KvStore
 from gateway.store.open_blobs import open_blobs
 from gateway.store.project import opened, project_of
 from gateway.store.staged_kv import StagedKvStore
-from gateway.wiring_generate import job_worker
+from gateway.wiring_generate import making
 from sandbox.paths import RunPaths
 
 HOUSEKEEPING_SECONDS = 3600.0
@@ -73,8 +73,11 @@ async def work(settings: Settings, run_dir: Path | None = None) -> None:
         purging_jobs = again_and_again(lambda: purge_jobs(database, settings.job_days))
         tasks.append(asyncio.create_task(purging_jobs, name="old jobs"))
         if run_dir is not None and settings.generation_jobs:
-            jobs = await job_worker(stack, settings, run_dir)
-            tasks.append(asyncio.create_task(jobs.run(), name="jobs"))
+            parts = await making(stack, settings, run_dir)
+            tasks.append(asyncio.create_task(parts.jobs.run(), name="jobs"))
+            if parts.desk is not None:
+                answering = parts.desk.run(RunPaths(run_dir).models_socket)
+                tasks.append(asyncio.create_task(answering, name="models"))
         if project_of(settings) is None:  # a project cleans up its sessions itself
             users = await AuthUsers.connect(EmbeddedPostgres(settings.data_dir).socket_dir, size=1)
             stack.push_async_callback(users.close)

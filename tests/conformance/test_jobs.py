@@ -16,14 +16,15 @@ from gateway.store.postgrest_keys import ProjectKeys
 from tests.support.factories import Person, make_user
 from tests.support.jobs import claimed, new_job, queue
 from tests.support.model_costs import CLEAR, dies, reserve, spent
+from tests.support.one_database import one_database
 from tests.support.postgrest import anon_key, postgrest, service_key
-from tests.support.shared_database import one_database
 
 
 @pytest.fixture(scope="module")
 def shared(postgres: EmbeddedPostgres) -> Iterator[str]:
     """One database, since a PostgREST serves only one; everybody in it is a test's own."""
-    yield from one_database(postgres)
+    with one_database(postgres) as name:
+        yield name
 
 
 @pytest.fixture
