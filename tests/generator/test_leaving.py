@@ -27,10 +27,12 @@ def children() -> list[str]:
 async def test_closing_it_leaves_nothing(kind: EventKind) -> None:
     scenario = next(one for one in table.ALL if one.name == "server_error")
     before, tasks = children(), len(asyncio.all_tasks())
-    async with speaking(scenario) as (model, _):
-        async with aclosing(run(scenario.wish, Parts(model, TrustedStage(), GATES))) as events:
-            async for event in events:
-                if event.kind is kind:
-                    assert len(children()) > len(before)
-                    break
+    async with (
+        speaking(scenario) as (model, _),
+        aclosing(run(scenario.wish, Parts(model, TrustedStage(), GATES))) as events,
+    ):
+        async for event in events:
+            if event.kind is kind:
+                assert len(children()) > len(before)
+                break
     assert (children(), len(asyncio.all_tasks())) == (before, tasks)
