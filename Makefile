@@ -1,12 +1,12 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types unit slow bench bench-sandbox bench-control soak escape campaign lock clean
+.PHONY: help run test check lint types unit slow bench bench-sandbox bench-control bench-generate soak escape campaign lock clean
 
 SANDGATE := .venv/bin/sandgate
 PYTEST := .venv/bin/python -m pytest
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 run: ## Set everything up and start Sandgate on http://127.0.0.1:8000
 	@sh scripts/setup.sh run
@@ -44,6 +44,10 @@ bench-sandbox: ## How soon code runs, what a sandbox costs, what is left of 500 
 bench-control: ## How long people wait at the control plane, and what row-level security costs
 	@sh scripts/setup.sh dev
 	.venv/bin/python -m tests.benchmarks.control $(ARGS)
+
+bench-generate: ## What the loop and its gates take, from a request to code that may go live
+	@sh scripts/setup.sh dev
+	.venv/bin/python -m tests.benchmarks.generate $(ARGS)
 
 soak: ## Half an hour of load, reloads and revocations: nothing may grow (ARGS=--minutes=…)
 	@sh scripts/setup.sh dev

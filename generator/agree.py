@@ -2,16 +2,24 @@
 
 from generator.contract import Contract
 from generator.difference import difference
+from generator.draft import BadContractError
+from generator.faults import faults_of
 from generator.parts import Parts
 from generator.propose import propose, propose_change
 from generator.screen import Screening, judge, look, screen
 from generator.telling import Telling
+from generator.template import packages
 from generator.types import EventKind, Previous, Wish
 
 
 async def agree(wish: Wish, parts: Parts, telling: Telling) -> Contract:
-    """The contract of this job; the one of its checkpoint when there is one."""
+    """The contract of this job; the one of its checkpoint when there is one.
+
+    A person may have changed that one, so it is held against the same rules.
+    """
     if wish.checkpoint.contract is not None:
+        if faults := faults_of(wish.checkpoint.contract, packages().keys()):
+            raise BadContractError(faults)
         return wish.checkpoint.contract
     look(wish, parts.limits.prompt_characters)
     screening = await _screened(wish, parts, telling)
@@ -38,7 +46,7 @@ async def _changed(wish: Wish, parts: Parts, telling: Telling, previous: Previou
     contract = await propose_change(parts.model, wish, previous, parts.limits.tries)
     await telling.tell_cost()
     change = difference(previous.contract, contract)
-    text = f"A {change.level} change; callers miss {_count(len(change.breaking), 'thing')}."
+    text = f"A {change.level} change; callers miss {_count(len(change.breaking), 'thing') if change.breaking else 'nothing'}."
     await telling.tell(
         EventKind.CONTRACT,
         text,

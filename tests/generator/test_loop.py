@@ -143,8 +143,9 @@ async def test_the_stronger_model_is_not_asked_twice() -> None:
         writes("# fine\n"),
         uses(("replace", {"old": 1, "new": "x"})),
         uses(("rm", {})),
+        uses(("replace", {"old": "# sandbox: aa", "new": "# fine"}), ("rm", {})),
     ],
-    ids=["no match", "two matches", "prose", "wrong tool", "wrong input", "unknown tool"],
+    ids=["no match", "two matches", "prose", "wrong tool", "wrong input", "unknown tool", "both"],
 )
 async def test_an_edit_that_does_not_apply_is_told_once_and_then_fails_the_round(
     answer: Answer,
@@ -163,6 +164,14 @@ async def test_an_edit_that_applies_at_the_second_try_is_taken() -> None:
         ALLOWED, DRAFT, writes("# sandbox: bad\n"), replaces(("nowhere", "x")), good
     )
     assert kind == "checked"
+
+
+async def test_every_use_of_a_tool_is_answered() -> None:
+    strange = uses(("rm", {}), ("ls", {}))
+    model = ModelDouble(ALLOWED, DRAFT, strange, writes("# fine\n"))
+    await events_of(WISH, parts(model))
+    results = model.prompts[-1].turns[-1].results
+    assert [(one.id, one.is_error) for one in results] == [("toolu_0", True), ("toolu_1", True)]
 
 
 async def test_prose_instead_of_code_is_asked_again() -> None:

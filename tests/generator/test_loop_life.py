@@ -49,6 +49,12 @@ async def test_a_checkpoint_with_a_contract_pays_for_no_other() -> None:
     assert kinds(await told(writes("# fine\n"), wish=wish))[:2] == ["started", "cases"]
 
 
+async def test_a_contract_that_somebody_changed_keeps_to_the_rules() -> None:
+    changed = contract().model_copy(update={"outbound_hosts": ("169.254.169.254",)})
+    last = (await told(wish=Wish("x", checkpoint=Checkpoint(changed))))[-1]
+    assert (last.kind, last.data["code"]) == (EventKind.FAILED, "contract_unusable")
+
+
 async def test_a_guard_that_was_dropped_before_the_worker_died_is_still_missed() -> None:
     point = Checkpoint(contract(), "# fine\n", 1, guards="# guard: limit\n")
     events = await told(
