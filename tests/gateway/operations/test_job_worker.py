@@ -1,13 +1,16 @@
 """Workers over a scripted generator: what becomes of a job, however it ends."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
 from gateway.store import jobs, model_costs
-from gateway.store.database import SERVICE
+from gateway.store.database import SERVICE, Database, Identity
 from generator.types import Event, EventKind
 from sandbox.types import AppDocument, CapacityError, Lease, StartFailedError, StartFailure
 from tests.support.control import World
@@ -26,6 +29,7 @@ from tests.support.generating import (
     checked,
     job_when,
     over,
+    worker_of,
     working,
 )
 from tests.support.jobs import queue
@@ -169,6 +173,39 @@ async def test_a_worker_that_ends_hands_its_job_back_and_the_next_goes_on(
     point = second.wishes[0].checkpoint
     assert point.contract is not None
     assert (point.contract.title, point.body) == ("Clock", BODY)
+
+
+class SlowClaims:
+    """The database, but an answer to `claim_job` comes when the test says so."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.claimed, self.go = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def rpc(self, function: str, arguments: Mapping[str, Any], *, identity: Identity) -> Any:
+        value = await self._database.rpc(function, arguments, identity=identity)
+        if function == "claim_job":
+            self.claimed.set()
+            await asyncio.wait_for(self.go.wait(), 10)
+        return value
+
+
+async def test_what_is_claimed_while_the_worker_ends_is_handed_back(
+    world: World, person: Person
+) -> None:
+    slow = SlowClaims(world.database)
+    job_id = await queue(world.database, person)
+    running = asyncio.create_task(worker_of(replace(world.services, database=slow), Script()).run())
+    await slow.claimed.wait()
+    running.cancel()
+    slow.go.set()
+    await asyncio.wait({running})
+    row = await jobs.find(world.database, SERVICE, job_id)
+    assert row is not None
+    assert (row["status"], row["attempts"]) == ("queued", 0)
 
 
 async def test_the_kill_switch_puts_running_jobs_back_until_it_is_lifted(
