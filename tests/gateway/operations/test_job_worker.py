@@ -20,11 +20,9 @@ from tests.support.generating import (
     CALL_NANO_USD,
     CONTRACT,
     GOOD,
-    SCREENED,
     STARTED,
     WRITTEN,
     Script,
-    Step,
     able,
     checked,
     job_when,
@@ -143,6 +141,18 @@ async def test_a_cap_in_the_middle_ends_it_before_the_call(world: World, person:
         row = await over(services, job_id)
     assert (row["status"], row["failure"]["code"]) == ("failed", "cost_cap_reached")
     assert row["cost_nano_usd"] == 2 * CALL_NANO_USD
+
+
+async def test_a_job_spends_no_more_than_whoever_asked_allowed(
+    world: World, person: Person
+) -> None:
+    job_id = await queue(world.database, person, cap_nano_usd=2 * CALL_NANO_USD)
+    async with working(world.services, Script()):
+        row = await over(world.services, job_id)
+    assert (row["failure"]["code"], row["cost_nano_usd"]) == ("cost_cap_reached", CALL_NANO_USD)
+    async with world.client(person) as client:
+        calls = (await client.get(f"/api/jobs/{job_id}/costs")).json()["items"]
+    assert [(call["nano_usd"], call["input_tokens"]) for call in calls] == [(CALL_NANO_USD, 10)]
 
 
 async def test_cancelled_in_the_middle_it_ends_and_leaves_nothing(
@@ -268,15 +278,8 @@ async def full(*_: object) -> Lease:
 
 # --- the kill table -----------------------------------------------------------------------------
 
-STEPS: dict[str, tuple[int, Step | None]] = {
-    "claimed": (0, None),
-    "screened": (3, SCREENED),
-    "contract": (5, AGREED),
-    "writing": (6, None),
-    "gate": (9, None),
-    "repair": (11, None),
-    "checked": (13, None),
-}
+# each step with a real process: test_killed_workers.py
+STEPS = {"claimed": 0, "repair": 11}
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -284,7 +287,7 @@ async def test_a_worker_killed_in_a_step_is_replaced(
     world: World, person: Person, owner: asyncpg.Connection, step: str
 ) -> None:
     """The process is as good as dead: it neither beats nor writes any more."""
-    script, job_id = Script(stop_at=STEPS[step][0]), await queue(world.database, person)
+    script, job_id = Script(stop_at=STEPS[step]), await queue(world.database, person)
     deaf = Deaf(world, script)
     await deaf.until_stopped()
     second = Script()
@@ -385,4 +388,4 @@ async def books_agree(owner: asyncpg.Connection) -> bool:
 
 
 def test_the_table_names_steps_of_the_script() -> None:
-    assert all(number < len(GOOD) for number, _ in STEPS.values())
+    assert all(number < len(GOOD) for number in STEPS.values())
