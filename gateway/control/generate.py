@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Header, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictInt
 
 from gateway.control.models import Body
 from gateway.control.services import Control
@@ -28,7 +28,7 @@ class GenerateBody(Body):
     """What the API shall do; with `template` no language model is asked.
 
     With `approve: ask` the job waits for you once its contract is there. `answers` are replies
-    to questions, by question.
+    to questions, by question. The job spends no more than `cap_nano_usd` on language models.
     """
 
     prompt: str = ""
@@ -36,6 +36,7 @@ class GenerateBody(Body):
     answers: dict[str, str] = Field(default_factory=dict, max_length=generate.ANSWERS_MAX)
     template: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     approve: Approve = "auto"
+    cap_nano_usd: Annotated[StrictInt, Field(ge=0, le=10**15)] | None = None
     tenant_id: UUID | None = None
 
 
@@ -72,7 +73,9 @@ async def generate_api(
     idempotency_key: Key = None,
 ) -> TakenView:
     """Describe an API; a job makes it, tests it in a sandbox and lets it answer."""
-    new = NewJob(body.prompt, body.name, body.answers, body.template, body.approve)
+    new = NewJob(
+        body.prompt, body.name, body.answers, body.template, body.approve, body.cap_nano_usd
+    )
     request = Request(body.tenant_id, idempotency_key)
     made = (await generate.generate(services.operations, subject, [new], request))[0]
     services.metrics.jobs_taken("template" if body.template else "words", int(made.is_new))

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from gateway.control.event_stream import NOTHING_MORE, EventStream, LastEventId, answer
 from gateway.control.generate import TakenView, taken
@@ -12,7 +12,7 @@ from gateway.control.models import Body, Page, PageLimit, PageOffset
 from gateway.control.services import Control, Ops
 from gateway.control.subject import Signed
 from gateway.operations import generate, job_events, jobs
-from gateway.operations.jobs import Job, JobFilter
+from gateway.operations.jobs import Job, JobFilter, ModelCall
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 Id = Annotated[UUID, Path()]
@@ -27,6 +27,12 @@ class ApproveBody(Body):
 
     contract: dict[str, Any] | None = None
     answers: dict[str, str] = Field(default_factory=dict, max_length=generate.ANSWERS_MAX)
+
+
+class CallsView(BaseModel):
+    """The ledger of one job."""
+
+    items: list[ModelCall]
 
 
 @router.get("")
@@ -57,6 +63,12 @@ async def follow_job(
 ) -> Response:
     """Every step as a server-sent event, those before included; ends when the job does."""
     return answer(await job_events.begin(services, subject, job_id, last_event_id or 0))
+
+
+@router.get("/{job_id}/costs")
+async def read_costs(job_id: Id, services: Ops, subject: Signed) -> CallsView:
+    """Every call of a language model, with its tokens and its price."""
+    return CallsView(items=await jobs.model_calls(services, subject, job_id))
 
 
 @router.post("/{job_id}/cancel")

@@ -67,6 +67,7 @@ class NewJob:
     answers: Mapping[str, str] = field(default_factory=dict)
     template: str | None = None
     approve: Approve = "auto"
+    cap_nano_usd: int | None = None  # of this job, where it is less than what jobs may cost anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ def _checked(generation: Generation, new: NewJob) -> dict[str, Any]:
         "answers": checked_answers(new.answers),
         "template": None if template is None else template.slug,
         "approve": new.approve,
+        "cap_nano_usd": new.cap_nano_usd,
     }
 
 

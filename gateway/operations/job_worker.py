@@ -72,17 +72,35 @@ class JobWorker:
 
     async def _claim(self) -> bool:
         try:
-            row = await finish(jobs.claim(self._database, self._name, self._pace.tenant_running))
+            row = await self._next()
         except SandgateError as error:
             _log.warning("no_job_claimed", error=str(error))
             return False
         if row is None:
             return False
-        held = HeldJob(self._database, UUID(str(row["id"])), int(row["claims"]))
-        task = asyncio.create_task(Keeping(held, row, self._work, self._pace.beat).run())
+        task = asyncio.create_task(Keeping(self._held(row), row, self._work, self._pace.beat).run())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return True
+
+    async def _next(self) -> Row | None:
+        """What is claimed while the end comes is handed back, not left to be found dead."""
+        claiming = asyncio.create_task(
+            jobs.claim(self._database, self._name, self._pace.tenant_running)
+        )
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await finish(self._give_back(claiming))
+            raise
+
+    async def _give_back(self, claiming: "asyncio.Task[Row | None]") -> None:
+        await asyncio.wait({claiming})
+        if claiming.exception() is None and (row := claiming.result()) is not None:
+            await self._held(row).put_back(None, [])
+
+    def _held(self, row: Row) -> HeldJob:
+        return HeldJob(self._database, UUID(str(row["id"])), int(row["claims"]))
 
     async def _reclaim(self) -> None:
         while True:

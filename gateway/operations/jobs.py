@@ -20,6 +20,7 @@ from gateway.store.database import SERVICE, Filter, Row
 from gateway.store.jobs import Made
 from generator.contract import Contract
 
+_ASKED = ("prompt", "name", "answers", "template", "approve", "cap_nano_usd")
 OVER = frozenset({"succeeded", "failed", "cancelled"})
 # whose fault it was not: what was done already is not paid for again
 _OURS = frozenset(
@@ -82,6 +83,28 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One call of a model; `stop` is why it ended, `lost` when its worker died."""
+
+    id: str
+    purpose: str
+    provider: str
+    model: str
+    request_id: str
+    input_tokens: int
+    output_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    cache_read_tokens: int
+    price: str
+    nano_usd: int
+    reserved_nano_usd: int
+    duration_ms: int
+    stop: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobFilter:
     """What is looked for; None is anything."""
 
@@ -138,7 +161,7 @@ async def retry_job(services: Services, subject: Known, job_id: UUID) -> Made:
         raise JobNotOverError("Only a job that failed or was cancelled is tried again")
     was_ours = (row["failure"] or {}).get("code") in _OURS
     again = {
-        **{name: row[name] for name in ("prompt", "name", "answers", "template", "approve")},
+        **{name: row[name] for name in _ASKED},
         "tenant_id": row["tenant_id"],
         "created_by": optional(access.actor_of(subject)),
         "retry_of": str(job_id),
@@ -149,10 +172,12 @@ async def retry_job(services: Services, subject: Known, job_id: UUID) -> Made:
     return (await jobs.create(services.database, [again], services.generation.open_jobs))[0]
 
 
-async def costs(services: Services, subject: Known, job_id: UUID) -> list[Row]:
-    """The ledger of one job, a row for each call of a model."""
+async def model_calls(services: Services, subject: Known, job_id: UUID) -> list[ModelCall]:
+    """The ledger of one job, a row for each call of a model, oldest first."""
     await visible(services, subject, job_id)
-    return await model_costs.of_job(services.database, access.identity_of(subject), job_id)
+    identity = access.identity_of(subject)
+    rows = await model_costs.of_job(services.database, identity, job_id)
+    return [ModelCall(**{name: row[name] for name in ModelCall.__slots__}) for row in rows]
 
 
 async def visible(services: Services, subject: Known, job_id: UUID) -> Row:

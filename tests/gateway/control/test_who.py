@@ -42,6 +42,7 @@ PERSON_ROUTES = [
     ("GET", "/api/jobs", None),
     ("GET", f"/api/jobs/{NOBODYS}", None),
     ("GET", f"/api/jobs/{NOBODYS}/events", None),
+    ("GET", f"/api/jobs/{NOBODYS}/costs", None),
     ("POST", f"/api/jobs/{NOBODYS}/cancel", None),
     ("DELETE", f"/api/jobs/{NOBODYS}", None),
     ("POST", f"/api/jobs/{NOBODYS}/approve", {}),

@@ -1,13 +1,16 @@
 """Workers over a scripted generator: what becomes of a job, however it ends."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
 from gateway.store import jobs, model_costs
-from gateway.store.database import SERVICE
+from gateway.store.database import SERVICE, Database, Identity
 from generator.types import Event, EventKind
 from sandbox.types import AppDocument, CapacityError, Lease, StartFailedError, StartFailure
 from tests.support.control import World
@@ -17,15 +20,14 @@ from tests.support.generating import (
     CALL_NANO_USD,
     CONTRACT,
     GOOD,
-    SCREENED,
     STARTED,
     WRITTEN,
     Script,
-    Step,
     able,
     checked,
     job_when,
     over,
+    worker_of,
     working,
 )
 from tests.support.jobs import queue
@@ -141,6 +143,18 @@ async def test_a_cap_in_the_middle_ends_it_before_the_call(world: World, person:
     assert row["cost_nano_usd"] == 2 * CALL_NANO_USD
 
 
+async def test_a_job_spends_no_more_than_whoever_asked_allowed(
+    world: World, person: Person
+) -> None:
+    job_id = await queue(world.database, person, cap_nano_usd=2 * CALL_NANO_USD)
+    async with working(world.services, Script()):
+        row = await over(world.services, job_id)
+    assert (row["failure"]["code"], row["cost_nano_usd"]) == ("cost_cap_reached", CALL_NANO_USD)
+    async with world.client(person) as client:
+        calls = (await client.get(f"/api/jobs/{job_id}/costs")).json()["items"]
+    assert [(call["nano_usd"], call["input_tokens"]) for call in calls] == [(CALL_NANO_USD, 10)]
+
+
 async def test_cancelled_in_the_middle_it_ends_and_leaves_nothing(
     world: World, person: Person
 ) -> None:
@@ -169,6 +183,39 @@ async def test_a_worker_that_ends_hands_its_job_back_and_the_next_goes_on(
     point = second.wishes[0].checkpoint
     assert point.contract is not None
     assert (point.contract.title, point.body) == ("Clock", BODY)
+
+
+class SlowClaims:
+    """The database, but an answer to `claim_job` comes when the test says so."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.claimed, self.go = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def rpc(self, function: str, arguments: Mapping[str, Any], *, identity: Identity) -> Any:
+        value = await self._database.rpc(function, arguments, identity=identity)
+        if function == "claim_job":
+            self.claimed.set()
+            await asyncio.wait_for(self.go.wait(), 10)
+        return value
+
+
+async def test_what_is_claimed_while_the_worker_ends_is_handed_back(
+    world: World, person: Person
+) -> None:
+    slow = SlowClaims(world.database)
+    job_id = await queue(world.database, person)
+    running = asyncio.create_task(worker_of(replace(world.services, database=slow), Script()).run())
+    await slow.claimed.wait()
+    running.cancel()
+    slow.go.set()
+    await asyncio.wait({running})
+    row = await jobs.find(world.database, SERVICE, job_id)
+    assert row is not None
+    assert (row["status"], row["attempts"]) == ("queued", 0)
 
 
 async def test_the_kill_switch_puts_running_jobs_back_until_it_is_lifted(
@@ -231,15 +278,8 @@ async def full(*_: object) -> Lease:
 
 # --- the kill table -----------------------------------------------------------------------------
 
-STEPS: dict[str, tuple[int, Step | None]] = {
-    "claimed": (0, None),
-    "screened": (3, SCREENED),
-    "contract": (5, AGREED),
-    "writing": (6, None),
-    "gate": (9, None),
-    "repair": (11, None),
-    "checked": (13, None),
-}
+# each step with a real process: test_killed_workers.py
+STEPS = {"claimed": 0, "repair": 11}
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -247,7 +287,7 @@ async def test_a_worker_killed_in_a_step_is_replaced(
     world: World, person: Person, owner: asyncpg.Connection, step: str
 ) -> None:
     """The process is as good as dead: it neither beats nor writes any more."""
-    script, job_id = Script(stop_at=STEPS[step][0]), await queue(world.database, person)
+    script, job_id = Script(stop_at=STEPS[step]), await queue(world.database, person)
     deaf = Deaf(world, script)
     await deaf.until_stopped()
     second = Script()
@@ -348,4 +388,4 @@ async def books_agree(owner: asyncpg.Connection) -> bool:
 
 
 def test_the_table_names_steps_of_the_script() -> None:
-    assert all(number < len(GOOD) for number, _ in STEPS.values())
+    assert all(number < len(GOOD) for number in STEPS.values())
