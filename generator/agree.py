@@ -46,7 +46,8 @@ async def _changed(wish: Wish, parts: Parts, telling: Telling, previous: Previou
     contract = await propose_change(parts.model, wish, previous, parts.limits.tries)
     await telling.tell_cost()
     change = difference(previous.contract, contract)
-    text = f"A {change.level} change; callers miss {_count(len(change.breaking), 'thing') if change.breaking else 'nothing'}."
+    missed = _count(len(change.breaking), "thing") if change.breaking else "nothing"
+    text = f"A {change.level} change; callers miss {missed}."
     await telling.tell(
         EventKind.CONTRACT,
         text,
