@@ -102,7 +102,7 @@ async def _made(
             if not await taking.take(event):
                 return None
             if event.kind is EventKind.CHECKED:
-                return event.data
+                return {**event.data, "contract": _as_shown(event.data["contract"])}
     await _fail(held, GeneratorError.code, "It ended without a result.")
     return None
 
@@ -211,19 +211,27 @@ def _facts(event: Event) -> dict[str, Any]:
         case EventKind.SCREENED:
             return {name: data[name] for name in ("questions", "assumptions") if name in data}
         case EventKind.CONTRACT:
-            return {"contract": data["contract"]}
+            return {"contract": _as_shown(data["contract"])}
         case EventKind.GATE | EventKind.GAVE_UP:
             return {name: data[name] for name in ("findings", "report") if name in data}
         case EventKind.CHECKED:
-            known = {name: data[name] for name in ("contract", "findings", "report", "model")}
-            return {**known, "checkpoint": {"outcome": dict(data)}}
+            outcome = {**data, "contract": _as_shown(data["contract"])}
+            known = {name: outcome[name] for name in ("contract", "findings", "report", "model")}
+            return {**known, "checkpoint": {"outcome": outcome}}
     return {}
+
+
+def _as_shown(contract: Any) -> dict[str, Any]:
+    """The one form in which people read a contract and send it back. `Any`: JSON."""
+    return Contract.model_validate(contract).model_dump(mode="json", by_alias=True)
 
 
 def _row(event: Event) -> Row:
     """As it is stored; code is told once, when it was written."""
     hidden = {"body", "code"} if event.kind is EventKind.CHECKED else set()
     data = {name: value for name, value in event.data.items() if name not in hidden}
+    if "contract" in data:
+        data["contract"] = _as_shown(data["contract"])
     return {"kind": str(event.kind), "text": event.text, "data": data}
 
 

@@ -29,8 +29,7 @@ Step = Event | str  # an event, or `call` for one call of a model
 def checked(body: str = BODY, contract: Contract = CLOCK.contract) -> Event:
     """The last step of what went well."""
     outcome = Outcome(contract, Candidate(body, assembled(contract, body)), "a-model")
-    made = {**outcome.to_json(), "contract": contract.model_dump(mode="json", by_alias=True)}
-    return Event(EventKind.CHECKED, "All gates passed.", made)
+    return Event(EventKind.CHECKED, "All gates passed.", outcome.to_json())
 
 
 SCREENED = Event(EventKind.SCREENED, "It can be made.", {"allowed": True, "questions": []})

@@ -18,6 +18,7 @@ CONTRACT = {
             "method": "GET",
             "path": "/now",
             "summary": "The time",
+            "parameters": [{"name": "zone", "location": "query", "schema": {"type": "string"}}],
             "examples": [{"name": "now", "path": "/now", "status": 200}],
         }
     ],
