@@ -115,15 +115,16 @@ async def _stored(
         "text": "Version 1 is stored.",
         "data": {"api_id": values["id"], "version": 1},
     }
-    name, suffix = values["name"], ""
-    for number in range(2, _NAMES + 2):
+    name, suffix, number = values["name"], "", 1
+    for left in reversed(range(_NAMES)):
         api = {**values, "name": name, "slug": slug_of(name, suffix)}
         try:
             return await held.store(api, origin, [event], document)
         except DatabaseError as error:
-            if error.code not in _TAKEN or number == _NAMES + 1:
+            if error.code not in _TAKEN or not left:
                 raise
             if error.code == "name_taken":
+                number += 1
                 name = f"{values['name'][:90]} {number}"
             suffix = secrets.token_hex(3)
     return None
