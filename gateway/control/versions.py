@@ -10,6 +10,7 @@ from gateway.control.services import Ops
 from gateway.control.subject import Signed
 from gateway.operations import deployments, versions
 from gateway.operations.values import AddedVersion, Deployment, Version, VersionSummary
+from gateway.operations.versions import Origin
 
 router = APIRouter(prefix="/api/apis/{api_id}", tags=["versions"])
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -38,6 +39,12 @@ async def list_versions(
 async def read_version(api_id: str, n: Number, services: Ops, subject: Signed) -> Version:
     """One version with its code."""
     return await versions.read_version(services, subject, api_id, n)
+
+
+@router.get("/versions/{n}/origin")
+async def read_origin(api_id: str, n: Number, services: Ops, subject: Signed) -> Origin:
+    """Of a version made from words: the request, the contract, and what every gate said."""
+    return await versions.read_origin(services, subject, api_id, n)
 
 
 @router.get("/versions/{n}/openapi.json")

@@ -70,9 +70,10 @@ async def follow(
     """The events of the job that made what is deployed; otherwise that it was deployed."""
     row = await _visible(services, subject, deployment_id)
     identity = access.identity_of(subject)
-    job_id = await versions.origin_job(services.database, identity, str(row["version_id"]))
-    if job_id is not None and await jobs.find(services.database, identity, UUID(job_id)):
-        return await job_events.begin(services, subject, UUID(job_id), after)
+    origin = await versions.origin(services.database, identity, str(row["version_id"]))
+    job_id = UUID(str(origin["job_id"])) if origin and origin["job_id"] else None
+    if job_id is not None and await jobs.find(services.database, identity, job_id):
+        return await job_events.begin(services, subject, job_id, after)
     return None if after else _deployed(row)
 
 

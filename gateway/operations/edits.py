@@ -11,6 +11,7 @@ from gateway.errors import ConflictError, NotFoundError
 from gateway.operations import access
 from gateway.operations.access import AllowedApi, Known
 from gateway.operations.api_changes import ApiChange, change_api
+from gateway.operations.apis import with_versions
 from gateway.operations.audit import note_read
 from gateway.operations.finish import finish
 from gateway.operations.generate import Approve, NewJob, NoModelError, Request, prepared
@@ -19,6 +20,7 @@ from gateway.operations.ports import Services
 from gateway.operations.rehearse import rehearse
 from gateway.operations.restart import current, spec_of
 from gateway.operations.switches import Switch, require
+from gateway.operations.templates import template_of
 from gateway.operations.values import optional
 from gateway.store import edits, versions
 from gateway.store.database import Row
@@ -89,7 +91,26 @@ async def create_edit(
     asked = Request(allowed.tenant_id, key)
     [job] = await prepared(services, subject, allowed.tenant_id, wanted, asked)
     job["edits_api_id"] = str(allowed.id)
+    job["origin"] = await _template_origin(services, allowed)
     return await edits.create(services.database, job, services.generation.open_jobs)
+
+
+async def _template_origin(services: Services, allowed: AllowedApi) -> dict[str, Any] | None:
+    """Of a live version that is a template's and was not made by a job. `Any`: JSON."""
+    [api] = await with_versions(services, allowed.identity, [allowed.row])
+    if not api.versions:
+        return None
+    n = max(api.versions, key=lambda one: one.weight).version
+    row = await versions.find(services.database, allowed.identity, allowed.id, n)
+    found = template_of(row["code"]) if row else None
+    if row is None or found is None:
+        return None
+    return {
+        "version_id": str(row["id"]),
+        "contract": found.contract.model_dump(mode="json", by_alias=True),
+        "body": found.body,
+        "template": found.slug,
+    }
 
 
 async def list_edits(

@@ -13,6 +13,7 @@ from gateway.operations.templates import contract_of
 from gateway.operations.versions import VersionNotFoundError
 from gateway.store import versions
 from gateway.store.database import Row
+from generator.contract import Contract
 from generator.export.names import folder_of
 from generator.export.project import Source, export
 
@@ -39,12 +40,20 @@ async def export_version(services: Services, subject: Known, ref: str, n: int | 
         name=allowed.row["name"],
         summary=allowed.row["description"] or "",
         code=row["code"],
-        contract=contract_of(row["code"]),
+        contract=await _contract(services, allowed, row),
         document=document,
         lock=row["lock"] or "",
     )
     content = await asyncio.to_thread(export, source)
     return Exported(f"{folder_of(allowed.row['name'])}-v{number}.zip", content)
+
+
+async def _contract(services: Services, allowed: AllowedApi, row: Row) -> Contract | None:
+    """The one that the version was made from; uploaded code has one only when it is a template."""
+    origin = await versions.origin(services.database, allowed.identity, str(row["id"]))
+    if origin is None:
+        return contract_of(row["code"])
+    return Contract.model_validate(origin["contract"])
 
 
 async def _live(services: Services, allowed: AllowedApi) -> int:

@@ -88,9 +88,15 @@ def made_from(new: NewApi, slug: str, *, own_egress: bool, own_description: bool
     return replace(new, **changed)
 
 
+def template_of(code: str) -> library.Template | None:
+    """The template whose code this is, byte by byte."""
+    return next((one for one in library.all_templates() if one.code == code), None)
+
+
 def contract_of(code: str) -> Contract | None:
-    """The contract of code that is a template's, byte by byte."""
-    return next((one.contract for one in library.all_templates() if one.code == code), None)
+    """The contract of code that is a template's."""
+    found = template_of(code)
+    return found.contract if found else None
 
 
 def summary_of(one: library.Template) -> TemplateSummary:

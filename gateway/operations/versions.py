@@ -41,6 +41,30 @@ class NoDocumentError(NotFoundError):
     code, title = "no_document", "No OpenAPI document"
 
 
+class NoOriginError(NotFoundError):
+    """The version was uploaded, not made from words."""
+
+    code, title = "no_origin", "Not made from words"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a version comes from: what was asked, its contract, and what the gates said of it.
+
+    `Any`: JSON of the generator's.
+    """
+
+    job_id: str | None
+    prompt: str
+    contract: dict[str, Any]
+    findings: list[Any]
+    report: dict[str, Any] | None
+    model: str
+    template: str | None
+    level: str
+    cost_nano_usd: int
+
+
 @dataclass(frozen=True, slots=True)
 class NewVersion:
     """Input of `add_version`. Without `deploy` it can only be called pinned."""
@@ -101,6 +125,20 @@ async def read_version(services: Services, subject: Known, ref: str, n: int) -> 
         raise VersionNotFoundError
     await note_read(services, subject, allowed, "api.read_code")
     return version_of(row)
+
+
+async def read_origin(services: Services, subject: Known, ref: str, n: int) -> Origin:
+    """What was asked for, and how it was tried before it answered anybody."""
+    allowed = await access.require_api(services, subject, ref, Operation.READ)
+    row = await versions.find(services.database, allowed.identity, allowed.id, n)
+    if row is None:
+        raise VersionNotFoundError
+    origin = await versions.origin(services.database, allowed.identity, str(row["id"]))
+    if origin is None:
+        raise NoOriginError
+    await note_read(services, subject, allowed, "api.read_code")
+    shown = {name: origin[name] for name in Origin.__slots__}
+    return Origin(**{**shown, "job_id": optional(origin["job_id"])})
 
 
 async def read_document(

@@ -104,16 +104,16 @@ async def newest(database: Database, identity: Identity, api_id: UUID) -> int | 
     return int(rows[0]["n"]) if rows else None
 
 
-async def origin_job(database: Database, identity: Identity, version_id: str) -> str | None:
-    """The job that made a version, when one did and it is still there."""
+async def origin(database: Database, identity: Identity, version_id: str) -> Row | None:
+    """Where a version that was made from words comes from; None for any other."""
     rows = await database.select(
         "version_origins",
         identity=identity,
-        columns="job_id",
+        columns="job_id,prompt,contract,body,findings,report,model,template,level,cost_nano_usd",
         where=[Filter("version_id", "eq", version_id)],
         limit=1,
     )
-    return str(rows[0]["job_id"]) if rows and rows[0]["job_id"] else None
+    return rows[0] if rows else None
 
 
 async def deploy(database: Database, api_id: UUID, n: int, weight: int, actor: UUID | None) -> Row:

@@ -39,7 +39,8 @@ language sql stable security definer set search_path = '' as $$
      limit 1
 $$;
 
--- p: as create_jobs takes one, with edits_api_id. Answers id and is_new.
+-- p: as create_jobs takes one, with edits_api_id, and origin (contract, body, template) for a
+-- version that is a template's, byte by byte, and has none yet. Answers id and is_new.
 create function public.create_edit(p jsonb, p_open int) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -53,6 +54,11 @@ begin
     end if;
     perform private.require_operation(v_api.tenant_id, (p ->> 'created_by')::uuid, 'deploy');
     v_live := private.live_version(v_api.id);
+    insert into public.version_origins (version_id, api_id, prompt, contract, body, template)
+    select v_live, v_api.id, 'The template ' || (p -> 'origin' ->> 'template'),
+           p -> 'origin' -> 'contract', p -> 'origin' ->> 'body', p -> 'origin' ->> 'template'
+     where v_live = (p -> 'origin' ->> 'version_id')::uuid
+    on conflict do nothing;
     if not exists (select from public.version_origins where version_id = v_live) then
         perform private.refuse(
             409, 'not_from_words',

@@ -51,6 +51,10 @@ def faults_of(made: Installation, one: Template) -> list[tuple[str, str]]:
     return [(name, fault) for name, fault in played if fault]
 
 
-@pytest.mark.parametrize("one", library.all_templates(), ids=lambda one: one.slug)
+# one without anything, one that remembers, one with packages; words become each of them elsewhere
+CHOSEN = [library.get(slug) for slug in ("random-facts", "todo-list", "qr-code")]
+
+
+@pytest.mark.parametrize("one", CHOSEN, ids=lambda one: one.slug)
 def test_a_template_starts_and_passes_its_examples(made: Installation, one: Template) -> None:
     assert faults_of(made, one) == []

@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from gateway.operations.generation import Generation
-from gateway.store import jobs
+from gateway.store import edits, jobs
 from gateway.store.database import SERVICE
+from generator import library
 from generator.contract import Contract
 from generator.types import Event, EventKind
 from sandbox.types import StartFailedError, StartFailure
@@ -224,6 +225,38 @@ async def test_409_code_that_nobody_made_from_words_has_no_contract(world: World
     async with world.client(person) as client:
         answer = await client.post(f"/api/apis/{api.id}/edits", json=WORDS)
     assert_problem(answer, 409, "not_from_words")
+
+
+async def test_an_api_made_from_a_template_can_be_changed_too(world: World) -> None:
+    person = await world.person()
+    template = library.all_templates()[0]
+    api = await make_api(world.database, person.tenant_id, code=template.code)
+    async with world.client(person) as client:
+        answer = await client.post(f"/api/apis/{api.id}/edits", json=WORDS)
+        assert answer.status_code == 202, answer.text
+        origin = (await client.get(f"/api/apis/{api.id}/versions/1/origin")).json()
+    assert origin["template"] == template.slug
+    start = await edits.start_of(world.database, UUID(answer.json()["id"]))
+    assert start is not None
+    assert start["body"] == template.body
+
+
+async def test_where_a_version_comes_from_is_told(world: World) -> None:
+    person = await world.person()
+    api, job_id = await made(world, person)
+    origin = await read(world, person, f"/api/apis/{api.id}/versions/2/origin")
+    assert (origin["job_id"], origin["model"], origin["level"]) == (str(job_id), "a-model", "patch")
+    assert origin["contract"]["title"] == "Clock"
+
+
+async def test_404_uploaded_code_comes_from_nowhere(world: World) -> None:
+    person = await world.person()
+    api = await make_api(world.database, person.tenant_id)
+    async with world.client(person) as client:
+        none = await client.get(f"/api/apis/{api.id}/versions/1/origin")
+        missing = await client.get(f"/api/apis/{api.id}/versions/9/origin")
+    assert_problem(none, 404, "no_origin")
+    assert_problem(missing, 404, "version_not_found")
 
 
 async def test_409_without_a_model(world: World) -> None:
