@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # loaded when the first one connects: 28 MB and 0.15 s
 LOGS: Mapping[str, frozenset[str]] = {
     "record_usage": frozenset({"p_calls"}),
     "set_version_openapi": frozenset({"p_document"}),
+    "store_edit": frozenset({"p_document"}),
+    "store_job": frozenset({"p_document"}),
 }
 _WAITS = (0.1, 0.4)  # before the second and the third attempt
 _CONNECT_SECONDS = 3.0

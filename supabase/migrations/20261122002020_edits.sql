@@ -200,5 +200,5 @@ revoke all on function
     public.decide_edit
 from public, anon, authenticated;
 grant execute on function
-    public.create_edit, public.edit_start, public.store_edit, public.decide_edit
+    private.live_version, public.create_edit, public.edit_start, public.store_edit, public.decide_edit
 to service_role;

@@ -37,6 +37,8 @@ CHANGES: dict[str, Callable[[Person, str], tuple[str, Body, str]]] = {
         "/api/admin/tenants", {"name": "x", "owner_id": p.id}, "tenant.create"),
     "PATCH /api/admin/tenants/{tenant_id}": lambda p, _: (
         f"/api/admin/tenants/{p.tenant_id}", {"plan": "pro"}, "tenant.update"),
+    "PATCH /api/admin/tenants/{tenant_id}/caps": lambda p, _: (
+        f"/api/admin/tenants/{p.tenant_id}/caps", {"job_nano_usd": 5}, "tenant.set_caps"),
     "POST /api/admin/tenants/{tenant_id}/suspend": lambda p, _: (
         f"/api/admin/tenants/{p.tenant_id}/suspend", WHY, "tenant.suspend"),
     "POST /api/admin/tenants/{tenant_id}/restore": lambda p, _: (

@@ -20,6 +20,7 @@ from gateway.control.subject import administrator
 from gateway.operations.file_urls import url_key
 from gateway.operations.uploads import UploadParts
 from gateway.store.blob_folder import BlobFolder
+from gateway.store.database import SERVICE
 from tests.support.control import World
 from tests.support.factories import (
     Person,
@@ -29,7 +30,9 @@ from tests.support.factories import (
     make_tenant,
     make_upload,
 )
+from tests.support.jobs import make_origin, queue_edit
 from tests.support.openapi_walk import operations
+from tests.support.templates import BODY, CONTRACT
 
 # Doors that are open, with the reason.
 OPEN: Mapping[str, str] = {
@@ -40,6 +43,9 @@ OPEN: Mapping[str, str] = {
     "POST /api/keys/report": "whoever finds a key reports it; it is limited",
     "GET /api/profile/{user_id}": "what somebody shows is for anybody; what is hidden is not found",
     "GET /api/uploads/{upload_id}/content": "who has the signed address may read it",
+}
+EVERYBODYS = {
+    "GET /api/templates/{slug}": "templates are nobody's; whoever is signed in reads them"
 }
 UNKNOWN = "5f0c1d52-8b0e-4c41-9d6c-0a0000000001"
 PARAMETER = re.compile(r"{(\w+)[^}]*}")
@@ -100,7 +106,14 @@ async def scene(world: World, tmp_path: Path) -> Scene:
     owner = await world.person()
     team = await make_tenant(world.database, owner)
     api = await make_api(world.database, team, created_by=owner.id)
+    await make_origin(world.dsn, api, CONTRACT, BODY)
+    job = str(await queue_edit(world.database, owner, api))
+    deployments = await world.database.select("deployments", identity=SERVICE)
     values = {
+        "job_id": job,
+        "service_id": job,
+        "deployment_id": next(one["id"] for one in deployments if one["api_id"] == api.id),
+        "slug": "todo-list",
         "api_id": api.id,
         "ref": api.id,
         "n": "1",
@@ -159,7 +172,9 @@ async def test_404_or_403_a_stranger_at_what_is_somebodys(scene: Scene) -> None:
     theirs = [
         door
         for door in scene.doors
-        if PARAMETER.search(door.path) and not door.is_for_administrators and str(door) not in OPEN
+        if PARAMETER.search(door.path)
+        and not door.is_for_administrators
+        and str(door) not in OPEN | EVERYBODYS
     ]
     stranger = await scene.world.person()
     async with scene.world.client(stranger) as client:
