@@ -174,7 +174,7 @@ async def test_404_or_403_a_stranger_at_what_is_somebodys(scene: Scene) -> None:
         for door in scene.doors
         if PARAMETER.search(door.path)
         and not door.is_for_administrators
-        and str(door) not in OPEN | EVERYBODYS
+        and str(door) not in {**OPEN, **EVERYBODYS}
     ]
     stranger = await scene.world.person()
     async with scene.world.client(stranger) as client:
