@@ -27,11 +27,11 @@ types:
 
 unit:
 	rm -f .coverage .coverage.*
-	$(PYTEST) -m "not campaign and not slow" -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
+	$(PYTEST) -m "not campaign and not slow" -n 3 --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
 
 slow: ## The other tests: whole installations and hostile code in every tier (long)
 	@sh scripts/setup.sh dev
-	$(PYTEST) -m "slow and not campaign" -n 2 --dist loadfile --no-cov $(ARGS)
+	$(PYTEST) -m "slow and not campaign" -n 3 --dist loadfile --no-cov $(ARGS)
 
 bench: ## Calls per second, latency and CPU per call against peers, in one run
 	@sh scripts/setup.sh dev
