@@ -7,6 +7,7 @@ model decides nothing.
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -71,6 +72,17 @@ class Speaker(Protocol):
         ...
 
 
+async def parts_of(model: Speaker, prompt: Prompt) -> AsyncGenerator[str | Answer, None]:
+    """What the model says; whoever closes it ends the model's work at once."""
+    stream = model.stream(prompt)
+    try:
+        async for part in stream:
+            yield part
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+
+
 async def converse(
     model: Speaker,
     purpose: Purpose,
@@ -86,12 +98,13 @@ async def converse(
         tools = tuple(helper.tool for helper in helpers) if uses < MAX_USES else ()
         prompt = Prompt(purpose, system, tuple(story), tools=tools, max_tokens=4_000)
         answer: Answer | None = None
-        async for part in model.stream(prompt):
-            if isinstance(part, Answer):
-                answer = part
-            else:
-                said += part
-                yield Piece(part)
+        async with aclosing(parts_of(model, prompt)) as parts:
+            async for part in parts:
+                if isinstance(part, Answer):
+                    answer = part
+                else:
+                    said += part
+                    yield Piece(part)
         if answer is None:
             raise ModelError("The model's answer ended before it was whole.")
         spent += answer.nano_usd

@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from generator.chat import Speaker
+from generator.chat import Speaker, parts_of
 from generator.llm.base import Answer, ModelUnavailableError, Prompt
 from generator.types import GeneratorError
 from sandbox.paths import make_private
@@ -106,13 +106,33 @@ class ModelDesk:
 
     model_for: Callable[[UUID, UUID], Speaker]
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(QUESTIONS))
+    _open: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self, path: Path) -> None:
-        """Answer until cancelled."""
+        """Answer until cancelled; then every question ends as well."""
         await asyncio.to_thread(_cleared, path)
-        server = await asyncio.start_unix_server(self._serve, path, limit=LINE_BYTES)
-        async with server:
-            await server.serve_forever()
+        server = await asyncio.start_unix_server(self._took, path, limit=LINE_BYTES)
+        try:
+            async with server:
+                await server.serve_forever()
+        finally:
+            await self._end_all()
+
+    async def _end_all(self) -> None:
+        for task in self._open:
+            task.cancel()
+        if self._open:
+            await asyncio.wait(self._open)
+
+    def _took(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._open.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._open.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("model_question_broke", exc_info=error)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -131,10 +151,12 @@ class ModelDesk:
         """To its end, or until whoever asked hangs up."""
         answering = asyncio.create_task(self._told(line, writer))
         gone = asyncio.create_task(reader.read(1))
-        await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (answering, gone):
-            task.cancel()
-        await asyncio.gather(answering, gone, return_exceptions=True)
+        try:
+            await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (answering, gone):
+                task.cancel()
+            await asyncio.wait({answering, gone})
         if not answering.cancelled() and (error := answering.exception()) is not None:
             raise error
 
@@ -146,7 +168,7 @@ class ModelDesk:
         except (KeyError, TypeError, ValidationError) as error:
             raise ValueError("not a question") from error
         try:
-            async with aclosing(_closable(model, prompt)) as parts:
+            async with aclosing(parts_of(model, prompt)) as parts:
                 async for part in parts:
                     await _tell(writer, _line(part))
         except GeneratorError as error:
@@ -157,11 +179,6 @@ def _cleared(path: Path) -> None:
     """Nothing of a worker before is in the way."""
     make_private(path.parent)
     path.unlink(missing_ok=True)
-
-
-async def _closable(model: Speaker, prompt: Prompt) -> AsyncGenerator[str | Answer, None]:
-    async for part in model.stream(prompt):
-        yield part
 
 
 def _line(part: str | Answer) -> dict[str, object]:

@@ -97,6 +97,15 @@ async def test_a_stream_that_ends_without_an_answer_is_an_error() -> None:
         await parts_of(Short([]))
 
 
+async def test_who_leaves_ends_the_models_work() -> None:
+    model = ScriptedTurns([says("Seven.")])
+    parts = converse(model, "chat", "system", ASKED, [])
+    assert await anext(parts) == Piece("Sev")
+    assert not model.ended
+    await parts.aclose()
+    assert model.ended
+
+
 def test_a_long_result_is_cut() -> None:
     assert len(as_data("x" * 100_000)) < RESULT_CHARACTERS + 20
 
