@@ -1,6 +1,6 @@
 """Between gateways and the worker: a question to a language model, and its answer as it comes.
 
-The worker alone holds the client of the models and its key. One connection a question: a line of
+The worker alone loads the client of the models. One connection a question: a line of
 JSON there, lines of JSON back; whoever hangs up ends the question. The budget is the worker's.
 """
 
