@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -17,12 +18,11 @@ from gateway.store.database import (
     Row,
 )
 from gateway.store.embedded import EmbeddedPostgres
-from gateway.store.postgrest import PostgrestDatabase
-from gateway.store.postgrest_keys import ProjectKeys
 from tests.conftest import TEMPLATE, _administer
+from tests.support.both_stores import BOTH, store_of
 from tests.support.factories import Person, make_api, make_user, user_identity
 from tests.support.one_database import Fresh
-from tests.support.postgrest import anon_key, postgrest, service_key
+from tests.support.postgrest import postgrest
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,11 @@ def rest(postgres: EmbeddedPostgres, shared: tuple[str, Fresh]) -> Iterator[str]
         yield running.url
 
 
-@pytest.fixture(params=["postgres", "postgrest"])
+@pytest.fixture(params=BOTH)
 async def store(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[Database]:
     """Each implementation in turn, on the same database."""
-    if request.param == "postgres":
-        yield database
-        return
-    keys = ProjectKeys(service_key(), anon_key())
-    async with PostgrestDatabase.connect(request.getfixturevalue("rest"), keys) as opened:
+    address = partial(request.getfixturevalue, "rest")
+    async with store_of(request.param, database, address) as opened:
         yield opened
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -11,13 +12,12 @@ from gateway.store import jobs, model_costs
 from gateway.store.database import SERVICE, Database, DatabaseError, Filter
 from gateway.store.documents import StoredDocument
 from gateway.store.embedded import EmbeddedPostgres
-from gateway.store.postgrest import PostgrestDatabase
-from gateway.store.postgrest_keys import ProjectKeys
+from tests.support.both_stores import BOTH, store_of
 from tests.support.factories import Person, make_user
 from tests.support.jobs import claimed, new_job, queue
 from tests.support.model_costs import CLEAR, dies, reserve, spent
 from tests.support.one_database import one_database
-from tests.support.postgrest import anon_key, postgrest, service_key
+from tests.support.postgrest import postgrest
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +38,14 @@ def rest(postgres: EmbeddedPostgres, shared: str) -> Iterator[str]:
         yield running.url
 
 
-@pytest.fixture(params=["postgres", "postgrest"])
+@pytest.fixture(params=BOTH)
 async def store(
     request: pytest.FixtureRequest, database: Database, owner: asyncpg.Connection
 ) -> AsyncIterator[Database]:
     """Each implementation in turn, without jobs of the tests before."""
     await owner.execute(CLEAR)
-    if request.param == "postgres":
-        yield database
-        return
-    keys = ProjectKeys(service_key(), anon_key())
-    async with PostgrestDatabase.connect(request.getfixturevalue("rest"), keys) as opened:
+    address = partial(request.getfixturevalue, "rest")
+    async with store_of(request.param, database, address) as opened:
         yield opened
 
 
