@@ -108,6 +108,7 @@ SLOW = (
     "tests/gateway/cli/test_killed.py",
     "tests/gateway/cli/test_tenant_data.py::test_of_a_project",
     "tests/gateway/data/test_server.py::test_a_flood",
+    "tests/generator/test_scenarios.py::test_it_ends_as_expected",
     "tests/gateway/proxy/test_leases.py::test_a_thousand_first_calls",
     "tests/hostile/test_churn.py",
     "tests/hostile/test_rows.py",

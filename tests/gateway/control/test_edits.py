@@ -1,16 +1,18 @@
 """Changing an API in words: made beside the live version, shown, accepted or rejected."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from gateway.operations.generation import Generation
 from gateway.store import edits, jobs
 from gateway.store.database import SERVICE
+from gateway.store.embedded import EmbeddedPostgres
 from generator import library
 from generator.contract import Contract
 from generator.types import Event, EventKind
@@ -19,6 +21,8 @@ from tests.support.control import World
 from tests.support.factories import MadeApi, Person, add_member, add_version, make_api, make_tenant
 from tests.support.generating import AGREED, STARTED, Script, able, checked, over, working
 from tests.support.jobs import make_origin, queue_edit
+from tests.support.model_costs import CLEAR
+from tests.support.one_database import one_database
 from tests.support.problems import assert_problem
 from tests.support.templates import BODY, CONTRACT
 
@@ -28,6 +32,18 @@ GONE: dict[str, Any] = Contract.model_validate(CONTRACT).model_dump(mode="json",
 GONE["operations"][0] |= {"path": "/heure"}
 GONE["operations"][0]["examples"][0] |= {"path": "/heure"}
 LOST = "GET /now is gone."
+
+
+@pytest.fixture(scope="module")
+def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Tests here look only at what they made themselves."""
+    with one_database(postgres) as name:
+        yield name
+
+
+@pytest.fixture(autouse=True)
+async def _only_own_jobs(owner: asyncpg.Connection) -> None:
+    await owner.execute(CLEAR)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Asking for APIs in words: what is taken, what is refused, and who may look."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,9 +11,12 @@ import pytest
 from gateway.operations.generation import Generation
 from gateway.store import model_costs
 from gateway.store.database import Database
+from gateway.store.embedded import EmbeddedPostgres
 from tests.support.control import World
 from tests.support.factories import Person, add_member, make_api, make_tenant
 from tests.support.jobs import claimed
+from tests.support.model_costs import CLEAR
+from tests.support.one_database import one_database
 from tests.support.problems import assert_problem
 from tests.support.templates import CLOCK, OneTemplate
 
@@ -30,6 +33,18 @@ def set_generation(world: World, chosen: Generation) -> None:
     world.services = replace(world.services, generation=chosen)
     control = world.app.state.control
     world.app.state.control = replace(control, operations=world.services)
+
+
+@pytest.fixture(scope="module")
+def database_name(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Tests here look only at what they made themselves."""
+    with one_database(postgres) as name:
+        yield name
+
+
+@pytest.fixture(autouse=True)
+async def _only_own_jobs(owner: asyncpg.Connection) -> None:
+    await owner.execute(CLEAR)
 
 
 @pytest.fixture(autouse=True)
@@ -154,11 +169,11 @@ async def test_429_the_money_is_spent(world: World) -> None:
 
 async def test_503_the_kill_switch(world: World) -> None:
     person = await world.person()
-    body = {"stopped": True, "reason": "a key leaked"}
-    async with world.admin() as admin:
-        await admin.put("/api/admin/switches/generation", json=body)
-    async with world.client(person) as client:
+    switch, body = "/api/admin/switches/generation", {"stopped": True, "reason": "a key leaked"}
+    async with world.admin() as admin, world.client(person) as client:
+        (await admin.put(switch, json=body)).raise_for_status()
         answer = await client.post("/api/generate", json=WORDS)
+        (await admin.put(switch, json={**body, "stopped": False})).raise_for_status()
     assert_problem(answer, 503, "stopped")
 
 
@@ -311,8 +326,10 @@ async def test_caps_are_set_by_administrators_and_written_down(
         unknown = await admin.patch(f"/api/admin/tenants/{uuid4()}/caps", json={})
     assert (changed["job_nano_usd"], changed["month_nano_usd"]) == (None, 7)
     assert_problem(unknown, 404, "tenant_not_found")
-    query = "select count(*) from public.audit_log where action = 'tenant.set_caps'"
-    assert await owner.fetchval(query) == 2
+    query = (
+        "select count(*) from public.audit_log where action = 'tenant.set_caps' and target_id = $1"
+    )
+    assert await owner.fetchval(query, person.tenant_id) == 2
 
 
 async def test_an_idea_is_a_job(world: World) -> None:
