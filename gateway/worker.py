@@ -26,13 +26,12 @@ from gateway.store.kv import KvStore
 from gateway.store.open_blobs import open_blobs
 from gateway.store.project import opened, project_of
 from gateway.store.staged_kv import StagedKvStore
-from gateway.wiring_generate import making
 from sandbox.paths import RunPaths
 
 HOUSEKEEPING_SECONDS = 3600.0
 RETRY_SECONDS = 5.0
 MONTHS_AHEAD = 3
-# the code in a sandbox waits five seconds for its data, so a hung database is told of before
+# the code in a sandbox waits ten seconds for its data, so a hung database is told of before
 DATA_SECONDS = 3.0
 DATA_CONNECTIONS = 4
 
@@ -73,6 +72,9 @@ async def work(settings: Settings, run_dir: Path | None = None) -> None:
         purging_jobs = again_and_again(lambda: purge_jobs(database, settings.job_days))
         tasks.append(asyncio.create_task(purging_jobs, name="old jobs"))
         if run_dir is not None and settings.generation_jobs:
+            # after the data of APIs is served: calls wait for that, and nobody for this
+            from gateway.wiring_generate import making
+
             parts = await making(stack, settings, run_dir)
             tasks.append(asyncio.create_task(parts.jobs.run(), name="jobs"))
             if parts.desk is not None:

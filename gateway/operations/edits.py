@@ -26,7 +26,6 @@ from gateway.store import edits, versions
 from gateway.store.database import Row
 from gateway.store.jobs import Made
 from generator.contract import Contract
-from generator.difference import difference
 
 _CONTEXT = 3  # lines around a change
 
@@ -222,6 +221,8 @@ async def _told(services: Services, subject: Known, row: Row) -> Edit:
 def _changes(before: Row | None, after: Row | None) -> tuple[str, ...]:
     if before is None or after is None:
         return ()
+    from generator.difference import difference  # heavy: a gateway that nobody asks starts without
+
     old, new = (Contract.model_validate(one["contract"]) for one in (before, after))
     return difference(old, new).changes
 

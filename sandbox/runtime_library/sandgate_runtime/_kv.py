@@ -20,7 +20,7 @@ class KeyValue:
 
     A key has at most 512 bytes, a value 256 KB as JSON, everything together 10 000 keys and
     10 MB. Values come back as JSON knows them: tuples as lists, names in objects as texts.
-    Every call takes at most five seconds, then KvUnavailableError is raised.
+    Every call takes at most ten seconds, then KvUnavailableError is raised.
     """
 
     def __init__(self, path: str = PATH, seconds: float = SECONDS) -> None:

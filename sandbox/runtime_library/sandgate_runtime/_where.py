@@ -3,7 +3,7 @@
 from ._errors import KvUnavailableError
 
 PATH = "/ctl/data.sock"
-SECONDS = 5.0
+SECONDS = 10.0
 
 
 def nobody_there(path: str, error: OSError) -> KvUnavailableError:
