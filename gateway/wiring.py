@@ -22,8 +22,8 @@ from gateway.auth.impersonation import ImpersonatingSessions
 from gateway.auth.rehash import Rehash
 from gateway.auth.reporters import Reporters
 from gateway.auth.verify import KeyVerifier
-from gateway.control.build import build_control
 from gateway.control.leak_desk import LeakDesk
+from gateway.control.on_demand import OnDemand
 from gateway.control.peers import Peers
 from gateway.control.services import ControlServices, Sessions
 from gateway.limits.clock import steady_clock
@@ -130,7 +130,7 @@ async def wire(stack: AsyncExitStack, settings: Settings, run_dir: Path, public_
     switches = SwitchFollower(operations, store.changes)
     metrics.follow_switches(switches.counts)
     _run(stack, switches.run())
-    control = build_control(
+    control = OnDemand(
         ControlServices(
             operations=operations,
             sessions=_sessions(people, store),
