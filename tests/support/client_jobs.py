@@ -73,6 +73,10 @@ class Jobs:
 def add_routes(
     app: FastAPI, jobs: Callable[[], Jobs], make_api: Callable[[str], dict[str, Any]]
 ) -> None:
+    @app.get("/api/templates/{slug}")
+    async def template(slug: str) -> dict[str, Any]:
+        return {"slug": slug, "title": "To-do list", "contract": CONTRACT}
+
     @app.post("/api/generate", status_code=202)
     async def generate(request: Request) -> dict[str, Any]:
         body = await request.json()

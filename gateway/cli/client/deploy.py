@@ -38,7 +38,7 @@ def deploy(
 
 def show_deployed(answer: dict[str, Any], as_json: bool) -> None:
     """Where it answers and how to call it. `Any`: the answer's JSON."""
-    answer["curl"] = _curl(answer)
+    answer.setdefault("curl", _curl(answer))
     if as_json:
         show_json(answer)
     else:

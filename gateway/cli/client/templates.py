@@ -7,6 +7,7 @@ import typer
 
 from gateway.cli.client.deploy import create_api, show_deployed
 from gateway.cli.client.failures import InputError, reporting
+from gateway.cli.client.generate import curl
 from gateway.cli.client.output import AsJson, show, show_json, show_table
 from gateway.cli.client.session import signed_in
 
@@ -42,11 +43,12 @@ def create(
     with reporting(as_json), signed_in() as session:
         if template is None:
             raise InputError("Say which template", "`sandgate templates` lists them.")
-        if name is None:
-            found = session.call("GET", f"/api/templates/{quote(template, safe='')}")
-            name = str(found.get("title", template))
-        body = {"name": name, "template": template}
+        found = session.call("GET", f"/api/templates/{quote(template, safe='')}")
+        body = {"name": name or str(found.get("title", template)), "template": template}
         if description is not None:
             body["description"] = description
         answer = create_api(session, body, as_json)
+        # what the template answers to; few have anything at their root
+        address, key = str(answer["endpoint_url"]), str(answer.get("api_key") or "")
+        answer["curl"] = curl(address, key, found.get("contract"))
         show_deployed(answer, as_json)

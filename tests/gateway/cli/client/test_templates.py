@@ -1,5 +1,7 @@
 """Listing templates and making an API from one."""
 
+import shlex
+
 from fastapi.responses import JSONResponse
 
 from tests.support.client_command import Command
@@ -24,7 +26,14 @@ def test_nothing_found_is_said(signed_in: Command, world: World) -> None:
 def test_an_api_is_made_from_a_template(signed_in: Command, world: World) -> None:
     answer = signed_in.json("create", "--template", "todo-list", "--name", "Chores")
     assert world.bodies == [{"name": "Chores", "template": "todo-list"}]
-    assert answer["curl"].endswith(answer["endpoint_url"])
+    words = shlex.split(answer["curl"])
+    assert words[-1] == f"{answer['endpoint_url']}/facts/cat's?n=1+2"
+    assert f"Authorization: Bearer {answer['api_key']}" in words
+
+
+def test_without_a_name_it_has_the_templates(signed_in: Command, world: World) -> None:
+    signed_in("create", "--template", "todo-list")
+    assert world.bodies == [{"name": "To-do list", "template": "todo-list"}]
 
 
 def test_without_a_template_the_next_step_is_said(signed_in: Command) -> None:
