@@ -1,9 +1,9 @@
 """CPU per call with one worker and with two: more of them must not cost more for the same call.
 
-nginx is asked the same. What two workers share less is not the proxy's alone: on a machine that
-is full with either number, the kernel changes between more processes, and whoever is less busy
-does less at once. So one worker is also asked by half of the callers: then each worker has as
-many in both cases, and what is left is what workers cost each other.
+Whoever has more callers does more at once, and so does it cheaper. So the two are compared with
+one caller, and with as many callers for each worker. The same number of callers in all is told
+as well: then two workers do less at once, and on a machine that is full with either number the
+kernel changes between more processes, which is not the proxy's alone; nginx is asked the same.
 """
 
 from contextlib import ExitStack
@@ -18,6 +18,8 @@ from tests.benchmarks.table import Bar, Report
 from tests.benchmarks.throughput import Way
 
 _SECTION = "workers, limits in Redis, nothing pinned"
+_BAR = "CPU per call, 2 workers over 1"
+_SAME_IN_ALL = f"{_BAR}: callers in all"
 _TURNS = 5  # for one of the other sections: ratios of single turns lie far apart
 
 
@@ -34,17 +36,36 @@ def measure(rig: Rig, report: Report) -> None:
         _warm(free, [*ours, *peer])
         for way in peer:
             way.pids[:] = family(way.pids[0])  # its workers are there now
-        half = Way(f"{ours[0].name}, half the callers", ours[0].url, ours[0].key, ours[0].pids)
-        _in_turns(free, [*ours, *peer], half)
-    report.add(*(way.row(_SECTION) for way in (*ours, half, *peer)))
+        half, *single = _fewer_callers(ours)
+        _in_turns(free, [*ours, *peer], half, single)
+    report.add(*(way.row(_SECTION) for way in (*ours, half, *single, *peer)))
+    report.judge(*_bars(ours, half, single))
     ratio = _ratio(ours)
-    report.judge(
-        Bar("CPU per call with two workers over that with one", ratio, 1.1),
-        Bar("the same, at least", ratio, 0.9, at_most=False),
-        Bar("the same with as many callers for each worker", _ratio([half, ours[1]]), 1.1),
-    )
     if peer:
-        report.judge(Bar("the same over nginx + lua's own", ratio / _ratio(peer), 1.1))
+        own = _ratio(peer)
+        report.judge(Bar(f"{_SAME_IN_ALL}, over nginx's own", ratio / own, 1.1))
+
+
+def _fewer_callers(ours: list[Way]) -> list[Way]:
+    """One worker with half of the callers; then each number of workers with one."""
+    one, two = ours
+    return [
+        Way(f"{one.name}, half the callers", one.url, one.key, one.pids),
+        Way(f"{one.name}, one caller", one.url, one.key, one.pids),
+        Way(f"{two.name}, one caller", two.url, two.key, two.pids),
+    ]
+
+
+def _bars(ours: list[Way], half: Way, single: list[Way]) -> list[Bar]:
+    found = []
+    for name, ways in (
+        (f"{_BAR}: one caller", single),
+        (f"{_BAR}: callers for each", [half, ours[1]]),
+        (_SAME_IN_ALL, ours),
+    ):
+        ratio = _ratio(ways)
+        found += [Bar(name, ratio, 1.1), Bar(f"{name}, at least", ratio, 0.9, at_most=False)]
+    return found
 
 
 def _ours(rig: Rig, stack: ExitStack, redis: Redis) -> tuple[Deployed, list[Way]]:
@@ -81,11 +102,13 @@ def _warm(rig: Rig, ways: list[Way]) -> None:
         wrk.load(way.url, way.key, rig.connections, 1, rig.cores)  # compiled, connected, cached
 
 
-def _in_turns(rig: Rig, ways: list[Way], half: Way) -> None:
+def _in_turns(rig: Rig, ways: list[Way], half: Way, single: list[Way]) -> None:
     for _ in range(rig.rounds * _TURNS):
         half.measure(rig, rig.connections // 2, 1)
         for way in ways:
             way.measure(rig, rig.connections, 1)
+        for way in single:
+            way.measure(rig, 1, 1)
 
 
 def _ratio(ways: list[Way]) -> float:
