@@ -9,6 +9,7 @@ from gateway.limits.types import Charge
 from gateway.metering.recorder import Grant
 from gateway.proxy.head import AnswerHead
 from gateway.proxy.headers import Field
+from gateway.proxy.permit import Made
 from gateway.proxy.reference import Reference
 from gateway.proxy.response_cache import Filling
 from gateway.server.connection import Request
@@ -102,6 +103,11 @@ class Call:
         if self.key is not None:
             ids |= {"key_id": self.key.key_id, "caller_tenant_id": self.key.tenant_id}
         return ids
+
+    @property
+    def made(self) -> Made:
+        """What the scopes and addresses of its key are compared with."""
+        return Made(self.method, self.path, self.client[0] if self.client else "")
 
     def address(self, reference: Reference) -> None:
         """Now it is known which part of the path is the API's."""

@@ -34,7 +34,7 @@ from gateway.proxy.identifiers import RequestIds
 from gateway.proxy.leases import Leases
 from gateway.proxy.loan import UnderWay
 from gateway.proxy.origins import slug_of
-from gateway.proxy.permit import Grants, refusal
+from gateway.proxy.permit import Grants, outside, refusal
 from gateway.proxy.reference import Reference, parse_reference
 from gateway.proxy.refusing import limit_headers, refused
 from gateway.proxy.remembering import Remembering
@@ -191,7 +191,8 @@ class Endpoint:
         if request.length is not None and request.length > self._body_bytes:
             raise BodyTooLargeError(self._body_bytes)
         grant = self._grants.of(key, destination.route)
-        _check_restriction(call, grant)
+        if (narrowed := outside(key, call.made)) is not None:
+            raise narrowed
         target = target or await self._resolver.target(destination, None)
         charge = None if document is not None else self._charge(grant)
         await self._admit(call, grant, charge, target)
@@ -355,13 +356,3 @@ def _is_public(route: Route) -> bool:
     """Whether its document is for everybody now."""
     is_there = route.status == "active" and route.tenant_status == "active"
     return is_there and route.settings.documents == "public"
-
-
-def _check_restriction(call: Call, grant: Grant) -> None:
-    """Whether the key was narrowed to something else."""
-    if grant.restriction is None:
-        return
-    address = call.client[0] if call.client else ""
-    error = grant.restriction.refusal(call.method, call.path, address)
-    if error is not None:
-        raise error

@@ -171,7 +171,7 @@ class Forwarding:
         stream = _Streamed(self.streaming, self._streams, call, request, target, borrowed)
         try:
             if under_way is None:
-                await self._streams.look_again(call.admitted_at, request.key, target.spec.api_id)
+                await self._streams.look_again(call.admitted_at, request.key, target, call.made)
             exchange = Exchange(call, request, caller, borrowed.connection, send, stream.on_head)
             outcome = await exchange.run(is_handed_over=under_way is not None)
             if borrowed.fresh is not None:
@@ -248,7 +248,9 @@ class _Streamed:
         self._streaming.add(self)
         key = self._call.key
         if key is not None:
-            self._token = self._streams.add(self._request.key, key, self._target, self._close)
+            self._token = self._streams.add(
+                self._request.key, key, self._target, self._close, self._call.made
+            )
 
     def end(self) -> None:
         """It is over."""

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from gateway.auth.restriction import Restriction as Restriction
 from gateway.auth.verified import VerifiedKey
@@ -37,6 +38,19 @@ def refusal(route: Route, key: VerifiedKey) -> SandgateError | None:
     if route.status == "failed":
         return ApiStartFailedError("Its code did not start when it was deployed.")
     return ApiNotReadyError()
+
+
+class Made(NamedTuple):
+    """How a call was made: what a key may be narrowed in."""
+
+    method: str
+    path: bytes  # raw, inside the API
+    address: str
+
+
+def outside(key: VerifiedKey, made: Made) -> SandgateError | None:
+    """Why the key's scopes and addresses do not include such a call; None when they do."""
+    return None if key.restriction is None else key.restriction.refusal(*made)
 
 
 class Grants:

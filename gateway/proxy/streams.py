@@ -14,15 +14,13 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from gateway.auth.verified import VerifiedKey
-from gateway.errors import SandgateError, UnavailableError
+from gateway.errors import ForbiddenError, SandgateError, UnavailableError
 from gateway.proxy.errors import (
     ApiNotFoundError,
-    ApiSuspendedError,
-    KeyNotForApiError,
     VersionNotFoundError,
 )
 from gateway.proxy.frames import POLICY_VIOLATION, SERVICE_RESTART, TRY_AGAIN_LATER
-from gateway.proxy.permit import refusal
+from gateway.proxy.permit import Made, outside, refusal
 from gateway.proxy.resolve import ChangeSource, Destination, Target
 from gateway.store.routes import Route
 
@@ -75,6 +73,7 @@ class Resolver(Protocol):
 class _Stream(NamedTuple):
     target: Target
     close: Close
+    made: Made
 
 
 @dataclass(slots=True)
@@ -115,7 +114,9 @@ class Streams:
 
     # --- for streams
 
-    def add(self, presented: str, key: VerifiedKey, target: Target, close: Close) -> int:
+    def add(
+        self, presented: str, key: VerifiedKey, target: Target, close: Close, made: Made
+    ) -> int:
         """From now on `close` is called, once, when the stream may not go on; a token.
 
         It must not call back. When the gateway drains already, it is called before this returns.
@@ -126,7 +127,7 @@ class Streams:
         group = self._groups.get(pair)
         if group is None:
             group = self._groups[pair] = _Group(presented, _end_of(key), {})
-        group.streams[token] = _Stream(target, close)
+        group.streams[token] = _Stream(target, close, made)
         self._pairs[token] = pair
         self._fresh.append(token)
         self._news.set()
@@ -145,16 +146,16 @@ class Streams:
             del self._groups[pair]
             self._doubted.pop(pair, None)
 
-    async def look_again(self, since: float, presented: str, api_id: str) -> None:
-        """Raises why a key may not call this API any more, when it might long ago.
+    async def look_again(self, since: float, presented: str, target: Target, made: Made) -> None:
+        """Raises why a key may not make this call any more, when it might long ago.
 
         `since` is of `time.perf_counter`; for calls that waited before an app sees them.
         """
         if time.perf_counter() - since < SURE_SECONDS:
             return
         key = await self._verifier.verify(presented)
-        destination = await self._resolver.find(api_id)
-        refused = refusal(destination.route, key)
+        destination = await self._resolver.find(target.spec.api_id)
+        refused = refusal(destination.route, key) or outside(key, made)
         if refused is not None:
             raise refused
 
@@ -244,7 +245,16 @@ class Streams:
             self._close(pair, list(group.streams), _reason_of(refused))
             return None
         tokens = list(group.streams) if only is None else [only]
+        self._close_outside(pair, tokens, key)
         return await self._look_at_versions(pair, tokens, destination)
+
+    def _close_outside(self, pair: Pair, tokens: Iterable[int], key: VerifiedKey) -> None:
+        """Those that the key, narrowed meanwhile, may not open any more."""
+        for token in tokens:
+            stream = self._groups[pair].streams.get(token) if pair in self._groups else None
+            refused = None if stream is None else outside(key, stream.made)
+            if refused is not None:
+                self._close(pair, [token], _reason_of(refused))
 
     async def _look_at_versions(
         self, pair: Pair, tokens: Iterable[int], destination: Destination
@@ -335,5 +345,5 @@ def _has_version(route: Route, version_id: str) -> bool:
 
 def _reason_of(error: SandgateError) -> Reason:
     """The key or its owner may not go on, or the API is away for a while."""
-    is_final = isinstance(error, KeyNotForApiError | ApiSuspendedError)
+    is_final = isinstance(error, ForbiddenError)
     return Reason(POLICY_VIOLATION if is_final else SERVICE_RESTART, error.code, error.title)

@@ -92,9 +92,7 @@ class WebSockets:
             borrowed = await loan_while_there(self._leases, target, call)
         is_open = False
         try:
-            await self._streams.look_again(
-                call.admitted_at, opening.request.key, target.spec.api_id
-            )
+            await self._streams.look_again(call.admitted_at, opening.request.key, target, call.made)
             head = await _ask(opening, borrowed.connection)
             if borrowed.fresh is not None:
                 borrowed.answered(time.perf_counter())
@@ -152,7 +150,8 @@ class WebSockets:
         app.set_protocol(tunnel.app)
         tunnel.app.connection_made(app)
         opening.upgrade.take_over(tunnel.caller)
-        token = self._streams.add(opening.request.key, opening.key, target, tunnel.close)
+        presented = opening.request.key
+        token = self._streams.add(presented, opening.key, target, tunnel.close, call.made)
         if early:
             tunnel.app.data_received(early)
         tunnel.app.go_on()

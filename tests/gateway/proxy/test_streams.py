@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
+from gateway.auth.restriction import KeyScopeError
 from gateway.auth.verified import VerifiedKey
 from gateway.auth.verify import KeyVerifier
 from gateway.errors import UnavailableError
 from gateway.proxy import streams as module
+from gateway.proxy.permit import Made
 from gateway.proxy.resolve import Resolver, Target
 from gateway.proxy.streams import Reason, Streams
 from tests.support.datapath import SECRETS, MemoryStore, NewsDesk
 from tests.support.waiting import until
+
+HERE = Made("GET", b"/live/ticks", "203.0.113.7")
 
 
 class Desk:
@@ -36,13 +40,13 @@ class Desk:
         """The last key, as it is stored."""
         return list(self.store.keys.values())[-1]
 
-    async def open(self, presented: str = "", pin: int | None = None) -> int:
+    async def open(self, presented: str = "", pin: int | None = None, made: Made = HERE) -> int:
         """One more stream."""
         presented = presented or self.key
         key: VerifiedKey = await self.verifier.verify(presented)
         destination = await self.resolver.find(self.route.api_id)
         target: Target = await self.resolver.target(destination, pin)
-        return self.streams.add(presented, key, target, self.reasons.append)
+        return self.streams.add(presented, key, target, self.reasons.append, made)
 
     def change(self, **changes: Any) -> None:
         """The API changes."""
@@ -67,7 +71,7 @@ class Desk:
         key = self.store.add_key(route)
         verified = await self.verifier.verify(key)
         target = await self.resolver.target(await self.resolver.find(route.api_id), None)
-        self.streams.add(key, verified, target, probe.reasons.append)
+        self.streams.add(key, verified, target, probe.reasons.append, HERE)
         self.store.keys[list(self.store.keys)[-1]]["revoked_at"] = "2026-01-01T00:00:00+00:00"
         self.news.publish("key", verified.key_id)
         await until(lambda: bool(probe.reasons))
@@ -200,7 +204,7 @@ async def test_what_changed_before_it_was_added_is_seen() -> None:
         target = await desk.resolver.target(await desk.resolver.find(desk.route.api_id), None)
         desk.row["revoked_at"] = "2026-01-01T00:00:00+00:00"
         desk.news.publish("key", key.key_id)
-        desk.streams.add(desk.key, key, target, desk.reasons.append)
+        desk.streams.add(desk.key, key, target, desk.reasons.append, HERE)
         await desk.until_closed()
         assert desk.codes() == [(1008, "key_revoked")]
 
@@ -223,6 +227,38 @@ async def test_a_key_that_nobody_can_check_is_closed_in_the_end(
         desk.news.publish("key", desk.row["key_id"])
         await desk.until_closed()
         assert desk.codes() == [(1013, "unavailable")]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"scopes": {"paths": ["/old/*"]}}, "key_scope"),
+        ({"scopes": {"methods": ["POST"]}}, "key_scope"),
+        ({"allowed_addresses": ["198.51.100.0/24"]}, "key_address"),
+    ],
+)
+async def test_a_key_that_is_narrowed_closes_what_it_may_not_open_any_more(
+    change: dict[str, Any], code: str
+) -> None:
+    async with running() as desk:
+        await desk.open()
+        await desk.open(made=Made("POST", b"/old/ticks", "198.51.100.9"))
+        desk.row.update(change)
+        desk.news.publish("key", desk.row["key_id"])
+        await desk.until_closed()
+        await desk.settled()
+        assert desk.codes() == [(1008, code)]
+        assert len(desk.streams) == 1
+
+
+async def test_a_call_that_waited_is_refused_when_its_key_was_narrowed_meanwhile() -> None:
+    desk = Desk()
+    await desk.open()
+    target = await desk.resolver.target(await desk.resolver.find(desk.route.api_id), None)
+    desk.row.update({"scopes": {"methods": ["POST"]}})
+    desk.news.publish("key", desk.row["key_id"])
+    with pytest.raises(KeyScopeError):
+        await desk.streams.look_again(0.0, desk.key, target, HERE)
 
 
 async def test_what_ended_by_itself_is_not_closed() -> None:
@@ -259,7 +295,7 @@ async def test_one_that_fails_to_close_does_not_keep_the_others() -> None:
         def fails(_: Reason) -> None:
             raise RuntimeError("mine")
 
-        desk.streams.add(desk.key, key, target, fails)
+        desk.streams.add(desk.key, key, target, fails, HERE)
         await desk.open()
         desk.streams.drain()
         assert len(desk.reasons) == 1

@@ -10,7 +10,7 @@ from gateway.auth.keys import hash_key
 from gateway.proxy import streams
 from tests.support.datapath import SECRET, DataPath
 from tests.support.rawhttp import head, ok, read_answer, read_request
-from tests.support.upgrading import opened, serve
+from tests.support.upgrading import accepts, closed, echo_frames, opened, serve
 from tests.support.waiting import until
 
 
@@ -102,3 +102,14 @@ async def test_a_websocket_that_waited_is_looked_at_before_its_app_is_asked(
     assert caught.value.response.status_code == 401
     assert asked == 0
     assert all(held.in_flight == 0 for held in path.leases.now_held())
+
+
+async def test_a_websocket_ends_when_its_key_is_narrowed_to_other_paths(path: DataPath) -> None:
+    address, key = serve(path, accepts(echo_frames))
+    async with opened(address, key) as socket:
+        await socket.send("here")
+        assert await socket.recv() == "here"
+        row = path.store.keys[hash_key(key, SECRET)]
+        row["scopes"] = {"paths": ["/elsewhere"]}
+        path.news.publish("key", row["key_id"])
+        assert (await closed(socket))[0] == 1008
