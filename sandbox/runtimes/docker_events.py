@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from typing import Any
 import docker
 import docker.errors
 import requests.exceptions
+from docker.constants import DEFAULT_UNIX_SOCKET
 
 from sandbox.runtimes.docker_spec import LABEL_INSTALLATION, LABEL_SANDBOX
 
@@ -108,6 +111,20 @@ class EventWatch:
 
 def make_client(base_url: str | None, seconds: float = 30) -> docker.DockerClient:
     """A client of the engine at `base_url`, or of the one the environment names."""
+    address = base_url or os.environ.get("DOCKER_HOST") or DEFAULT_UNIX_SOCKET
+    scheme, _, path = address.partition("://")
+    if scheme in ("unix", "http+unix"):
+        _require_listener(path, seconds)
     if base_url is not None:
         return docker.DockerClient(base_url=base_url, timeout=int(seconds))
     return docker.from_env(timeout=int(seconds))
+
+
+def _require_listener(path: str, seconds: float) -> None:
+    """OSError when nobody listens: the client would raise too, and leave its socket open."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(seconds)
+        try:
+            probe.connect(path)
+        except OSError as error:
+            raise OSError(f"{path}: {error.strerror or error}") from error

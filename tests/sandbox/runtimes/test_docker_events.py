@@ -1,10 +1,12 @@
-"""Which of the engine's events are about a sandbox."""
+"""Which of the engine's events are about a sandbox, and what is said when there is no engine."""
 
+import gc
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox.runtimes.docker_events import Event, parse_event
+from sandbox.runtimes.docker_events import Event, make_client, parse_event
 
 
 def raw(action: str, **labels: str) -> dict[str, Any]:
@@ -33,3 +35,10 @@ def test_other_news_of_a_sandbox_are_none() -> None:
 
 def test_news_without_an_actor_are_none() -> None:
     assert parse_event({"Action": "die"}) is None
+
+
+def test_an_engine_that_is_not_there_is_named_and_leaves_no_socket_open(tmp_path: Path) -> None:
+    """The client forgets one that it could not connect, which is an error in these tests."""
+    with pytest.raises(OSError, match="none.sock: No such file"):
+        make_client(f"unix://{tmp_path}/none.sock", 1)
+    gc.collect()
