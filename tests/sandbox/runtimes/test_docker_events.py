@@ -39,6 +39,6 @@ def test_news_without_an_actor_are_none() -> None:
 
 def test_an_engine_that_is_not_there_is_named_and_leaves_no_socket_open(tmp_path: Path) -> None:
     """The client forgets one that it could not connect, which is an error in these tests."""
-    with pytest.raises(OSError, match="none.sock: No such file"):
+    with pytest.raises(OSError, match=r"none\.sock: No such file"):
         make_client(f"unix://{tmp_path}/none.sock", 1)
     gc.collect()
