@@ -75,7 +75,7 @@ class TenantSuspendedError(ForbiddenError):
     code, title = "tenant_suspended", "The tenant of this key is suspended"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class VerifiedKey:
     """What a call needs to know about its key; the key's text is not in it.
 

@@ -2,7 +2,9 @@
 
 from collections import OrderedDict
 from datetime import UTC, datetime
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
+from weakref import ref
 
 from gateway.auth.restriction import Restriction as Restriction
 from gateway.auth.verified import VerifiedKey
@@ -21,6 +23,7 @@ from gateway.store.routes import Route
 
 KEY_ENDS = b"x-sandgate-key-ends"
 _REMEMBERED = 50_000
+_Pair = tuple[str, str]  # ids of key and API
 
 
 def refusal(route: Route, key: VerifiedKey) -> SandgateError | None:
@@ -57,18 +60,22 @@ class Grants:
     """What keys get of APIs, made once for many calls.
 
     A remembered grant holds only for the very objects it was made from. Caches replace those
-    when something changes, so there is nothing here to invalidate.
+    when something changes, so there is nothing here to invalidate. It keeps neither of them
+    alive, and goes with its key: keys come and go by the thousand.
     """
 
     def __init__(self, size: int = _REMEMBERED) -> None:
         self._size = size
-        self._known: OrderedDict[tuple[str, str], tuple[VerifiedKey, Route, Grant]] = OrderedDict()
+        self._known: OrderedDict[_Pair, tuple[ref[VerifiedKey], ref[Route], Grant]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def of(self, key: VerifiedKey, route: Route) -> Grant:
         """Limits and owners of the calls with this key to this API."""
         pair = (key.key_id, route.api_id)
         known = self._known.get(pair)
-        if known is not None and known[0] is key and known[1] is route:
+        if known is not None and known[0]() is key and known[1]() is route:
             return known[2]
         grant = Grant(
             api_id=route.api_id,
@@ -80,10 +87,15 @@ class Grants:
             restriction=key.restriction,
             answer_headers=end_of(key),
         )
-        self._known[pair] = (key, route, grant)
+        self._known[pair] = (ref(key, partial(_forget, self._known, pair)), ref(route), grant)
         if len(self._known) > self._size:
             self._known.popitem(last=False)
         return grant
+
+
+def _forget(known: "OrderedDict[_Pair, Any]", pair: _Pair, _gone: object) -> None:
+    """The key is gone. An entry that was made anew has another reference, and is not told."""
+    known.pop(pair, None)
 
 
 def end_of(key: VerifiedKey) -> tuple[Field, ...]:

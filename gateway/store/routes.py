@@ -32,7 +32,7 @@ class ActiveVersion:
     layer: str = ""  # digest of its dependencies
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Route:
     """What a reference leads to, as it stood when it was read. Changes never touch it."""
 
