@@ -77,12 +77,15 @@ class Grants:
         known = self._known.get(pair)
         if known is not None and known[0]() is key and known[1]() is route:
             return known[2]
+        limits = limits_of(key, route.api_id, route.limits)
+        if known is not None and known[2].limits == limits:
+            limits = known[2].limits  # the limiter knows what it prepared for them by the object
         grant = Grant(
             api_id=route.api_id,
             tenant_id=route.tenant_id,
             caller_tenant_id=key.tenant_id,
             key_id=key.key_id,
-            limits=limits_of(key, route.api_id, route.limits),
+            limits=limits,
             price=0 if key.tenant_id == route.tenant_id else route.price_nano_usd,
             restriction=key.restriction,
             answer_headers=end_of(key),

@@ -31,6 +31,15 @@ def test_an_api_that_changed_has_another_grant() -> None:
     assert len(grants) == 1
 
 
+def test_limits_that_did_not_change_are_the_same_object() -> None:
+    """Else a limiter would prepare its question again for every key after every change."""
+    grants, (key, route) = Grants(), made(limits={"minute": 9})
+    before = grants.of(key, route)
+    after = grants.of(key, replace(route, generation=2))
+    assert after is not before
+    assert after.limits is before.limits
+
+
 def test_a_key_that_changed_has_another_grant() -> None:
     grants, (key, route) = Grants(), made()
     before, anew = grants.of(key, route), replace(key)
