@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 import threading
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import docker
 import docker.errors
 import requests.exceptions
 from docker.constants import DEFAULT_UNIX_SOCKET
+from docker.utils import kwargs_from_env
 
 from sandbox.runtimes.docker_spec import LABEL_INSTALLATION, LABEL_SANDBOX
 
@@ -111,7 +111,7 @@ class EventWatch:
 
 def make_client(base_url: str | None, seconds: float = 30) -> docker.DockerClient:
     """A client of the engine at `base_url`, or of the one the environment names."""
-    address = base_url or os.environ.get("DOCKER_HOST") or DEFAULT_UNIX_SOCKET
+    address = base_url or kwargs_from_env().get("base_url", DEFAULT_UNIX_SOCKET)
     scheme, _, path = address.partition("://")
     if scheme in ("unix", "http+unix"):
         _require_listener(path, seconds)
