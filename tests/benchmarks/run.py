@@ -42,7 +42,9 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--websockets", type=int, default=2000)
     parser.add_argument("--apis", type=int, default=10_000)
     parser.add_argument("--keys", type=int, default=100_000)
-    parser.add_argument("--no-pin", action="store_true", help="let the kernel choose the cores")
+    parser.add_argument(
+        "--no-pin", action="store_true", help="let the kernel choose the cores everywhere"
+    )
     parser.add_argument("--strict", action="store_true", help="fail when a bar is missed")
     parser.add_argument("--output", type=Path, help="write JSON too")
     return parser

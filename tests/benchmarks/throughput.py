@@ -1,4 +1,8 @@
-"""Calls per second and CPU per call of every proxy before the same sandbox, in turns."""
+"""Calls per second and CPU per call of every proxy before the same sandbox, in turns.
+
+Nothing is pinned: with the proxy alone on one of two cores, what answers more calls would wait
+for the load, the sandbox and the stores on the other, and the slower proxies would not.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,7 +11,7 @@ from statistics import median
 
 from tests.benchmarks import apps, wrk
 from tests.benchmarks.peers import PEERS, Setting
-from tests.benchmarks.processes import cpu_seconds, family
+from tests.benchmarks.processes import Cores, cpu_seconds, family
 from tests.benchmarks.rig import Deployed, Redis, Rig, gateway_pids, knows_redis
 from tests.benchmarks.table import Bar, Report, Row
 from tests.benchmarks.wrk import Load
@@ -54,9 +58,9 @@ def measure(rig: Rig, report: Report) -> None:
     if reason:
         report.note(f"throughput: {reason}")
         return
+    rig = rig.with_cores(Cores(False))
     with ExitStack() as stack:
         redis = stack.enter_context(rig.redis())
-        rig.cores.rest([redis.pid])
         made = stack.enter_context(rig.ours())
         shared = _shared(rig, report, stack, redis)
         for upstream, code in UPSTREAMS.items():
@@ -83,9 +87,9 @@ def _before_one_app(
     slug = upstream.lower().replace(" ", "-")
     deployed = rig.deploy(made, slug, code)
     with ExitStack() as stack:
-        ways = [_our_way(rig, MEMORY, deployed)]
+        ways = [_our_way(MEMORY, deployed)]
         if shared is not None:
-            ways.append(_our_way(rig, REDIS, rig.deploy(shared, slug, code)))
+            ways.append(_our_way(REDIS, rig.deploy(shared, slug, code)))
         ways += stack.enter_context(_peers(rig, report, redis, deployed))
         for connections in (rig.connections, 1):
             section = _SECTION.format(upstream=upstream, connections=connections)
@@ -98,8 +102,7 @@ def _before_one_app(
                 report.judge(*bars(rows))
 
 
-def _our_way(rig: Rig, name: str, deployed: Deployed) -> Way:
-    rig.pin(deployed.made)
+def _our_way(name: str, deployed: Deployed) -> Way:
     return Way(name, deployed.url, deployed.key, gateway_pids(deployed.made))
 
 
@@ -116,7 +119,6 @@ def _peers(rig: Rig, report: Report, redis: Redis, deployed: Deployed) -> Iterat
                 report.note(f"{peer.name}: {reason}")
                 continue
             port, pid = stack.enter_context(peer.running(setting))
-            rig.cores.proxy(family(pid))
             url = f"http://127.0.0.1:{port}{deployed.path}"
             ways.append(Way(peer.name, url, deployed.key, family(pid)))
         yield ways
