@@ -20,7 +20,7 @@ from tests.benchmarks.throughput import Way
 _SECTION = "workers, limits in Redis, nothing pinned"
 _BAR = "CPU per call, 2 workers over 1"
 _SAME_IN_ALL = f"{_BAR}: callers in all"
-_TURNS = 5  # for one of the other sections: ratios of single turns lie far apart
+_TURNS_A_SECOND = 5 / 3  # of the seconds of other sections: single turns lie far apart
 
 
 def measure(rig: Rig, report: Report) -> None:
@@ -103,7 +103,7 @@ def _warm(rig: Rig, ways: list[Way]) -> None:
 
 
 def _in_turns(rig: Rig, ways: list[Way], half: Way, single: list[Way]) -> None:
-    for _ in range(rig.rounds * _TURNS):
+    for _ in range(max(1, round(rig.seconds * _TURNS_A_SECOND))):
         half.measure(rig, rig.connections // 2, 1)
         for way in ways:
             way.measure(rig, rig.connections, 1)
