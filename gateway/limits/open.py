@@ -54,7 +54,7 @@ async def look_at(redis_url: str) -> str:
         try:
             info = fields(await wire.ask("INFO"))
         finally:
-            await wire.close()
+            wire.abort()
     except ReplyError as error:
         raise StoreUnfitError(f"{address!r} refuses: {error}") from None
     except (OSError, TimeoutError) as error:

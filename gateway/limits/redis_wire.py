@@ -98,11 +98,6 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
             self.connection_lost(None)
 
-    async def close(self) -> None:
-        """The same; when it returns the socket is closed, which abort leaves to the next turn."""
-        self.abort()
-        await asyncio.sleep(0)
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what to write to."""
         self._transport = cast(asyncio.Transport, transport)
@@ -218,6 +213,6 @@ async def connect(address: Address, seconds: float) -> Wire:
             if address.database:
                 await wire.ask("SELECT", address.database)
         except BaseException:
-            await wire.close()
+            wire.abort()
             raise
     return wire
